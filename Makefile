@@ -1,0 +1,196 @@
+# Builds both nginx modules, libnprof.so and the sort plug-ins against the
+# installed nginx-dev; `make help` lists the targets.
+
+BUILD ?= build
+SAN ?=
+
+CC ?= gcc
+CXX ?= g++
+NGINX_SRC ?= /usr/share/nginx/src
+NGINX ?= /usr/sbin/nginx
+PYTHON ?= /usr/bin/python3
+CLANG_FORMAT ?= clang-format-14
+
+WARN := -Wall -Wextra -Wshadow -Werror
+WARN_C := -Wstrict-prototypes -Wmissing-prototypes
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+OPT := -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -I$(BUILD)/include
+COMMON := $(OPT) $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong \
+          $(SAN_FLAGS) -MMD -MP
+CFLAGS_ALL := -std=c11 $(WARN_C) $(COMMON) $(CFLAGS)
+CXXFLAGS_ALL := -std=c++17 -fno-gnu-unique $(COMMON) $(CXXFLAGS)
+LDFLAGS_SO := -shared -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--build-id \
+              $(SAN_FLAGS)
+# gcc's sanitizer run-time is resolved in the process that preloads it.
+LDFLAGS_SO := $(if $(SAN),$(filter-out -Wl$(comma)-z$(comma)defs,$(LDFLAGS_SO)),$(LDFLAGS_SO))
+
+MODULES := $(BUILD)/modules
+ALGORITHMS := $(BUILD)/algorithms
+OBJ := $(BUILD)/obj
+NGX := $(BUILD)/nginx
+
+# What needs a library that this machine may lack.
+HAVE_HWY := $(shell printf '\#include <hwy/contrib/sort/vqsort.h>\n' | \
+              $(CXX) -std=c++17 -E -x c++ - >/dev/null 2>&1 && echo yes)
+
+PLUGINS := $(ALGORITHMS)/libsort_v1.so $(ALGORITHMS)/libsort_v2.so \
+           $(if $(HAVE_HWY),$(ALGORITHMS)/libsort_v3.so)
+
+all: modules plugins
+.PHONY: all modules plugins test test-long bench format lint clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+help:
+	@echo 'make              the modules, libnprof.so and the plug-ins'
+	@echo 'make test         unit and integration tests, the short tier'
+	@echo 'make test-long    all tests with the full numbers'
+	@echo 'make bench        the benchmarks'
+	@echo 'make format       format all C and C++ sources'
+	@echo 'make lint         what CI checks of the sources'
+	@echo 'make clean        remove $(BUILD)/'
+
+modules: $(MODULES)/ngx_http_count_module.so $(MODULES)/ngx_profiler_module.so \
+         $(MODULES)/libnprof.so
+plugins: $(PLUGINS)
+ifeq ($(HAVE_HWY),)
+	@echo 'NOTE: libhwy-dev is missing: libsort_v3.so is not built' >&2
+endif
+
+
+# libnprof.so: every folder of profiler/ but the glue
+
+STAGES := sample unwind aggregate symbolize encode
+PROTO := profiler/encode/profile.proto
+NPROF_SRC := $(wildcard profiler/*.c) \
+             $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.c))
+NPROF_HDR := $(wildcard profiler/*.h) \
+             $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.h))
+NPROF_OBJ := $(NPROF_SRC:%.c=$(OBJ)/%.o) $(OBJ)/gen/profile.pb-c.o
+NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz
+
+$(MODULES)/libnprof.so: $(NPROF_OBJ) profiler/nprof.map
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_SO) -Wl,-z,nodelete -Wl,-soname,libnprof.so \
+	    -Wl,--version-script=profiler/nprof.map -o $@.tmp $(NPROF_OBJ) \
+	    $(NPROF_LIBS) -lpthread
+	profiler/check_symbols.sh $@.tmp $(OBJ)/profiler/sample
+	mv $@.tmp $@
+
+BUILD_ID_H := $(BUILD)/include/nprof_build_id.h
+
+$(NPROF_OBJ): | $(BUILD)/gen/profile.pb-c.h $(BUILD_ID_H)
+$(OBJ)/profiler/%.o: CPPFLAGS += -I$(BUILD)/gen
+
+$(BUILD_ID_H): profiler/build_id.sh $(NPROF_SRC) $(NPROF_HDR) $(PROTO)
+	@mkdir -p $(@D)
+	sh profiler/build_id.sh $@
+
+$(BUILD)/gen/profile.pb-c.c $(BUILD)/gen/profile.pb-c.h &: $(PROTO)
+	@mkdir -p $(BUILD)/gen
+	protoc-c --proto_path=$(dir $(PROTO)) --c_out=$(BUILD)/gen $(notdir $(PROTO))
+
+# The generated code names no prototype for what it defines once.
+$(OBJ)/gen/profile.pb-c.o: $(BUILD)/gen/profile.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 $(COMMON) $(CFLAGS) -c -o $@ $<
+
+
+# Both nginx modules, by nginx's own build
+
+NGX_CC_OPT := $(shell $(NGINX) -V 2>&1 | \
+                sed -n "s/.*--with-cc-opt='\([^']*\)'.*/\1/p")
+NGX_LD_OPT := $(shell $(NGINX) -V 2>&1 | \
+                sed -n "s/.*--with-ld-opt='\([^']*\)'.*/\1/p")
+GLUE_SRC := ngx_http_count_module.c config $(wildcard count/*.[ch]) \
+            $(wildcard algorithms/*.[ch]) $(wildcard profiler/nginx/*) \
+            profiler/nprof.h
+
+$(NGX)/objs/Makefile: config $(NGINX_SRC)/conf_flags Makefile
+	rm -rf $(NGX)
+	mkdir -p $(BUILD)
+	cp -r $(NGINX_SRC) $(NGX)
+	cd $(NGX) && bash -c '. ./conf_flags && ./configure \
+	    "$${NGX_CONF_FLAGS[@]}" \
+	    --with-cc-opt="$(NGX_CC_OPT) -D_GNU_SOURCE $(SAN_FLAGS)" \
+	    --with-ld-opt="$(NGX_LD_OPT) $(SAN_FLAGS)" \
+	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(BUILD)/configure.log \
+	    || { tail -n 40 $(CURDIR)/$(BUILD)/configure.log >&2; exit 1; }
+
+$(BUILD)/.glue: $(NGX)/objs/Makefile $(GLUE_SRC) $(BUILD_ID_H)
+	cmp -s $(BUILD_ID_H) $(NGX)/objs/nprof_build_id.h \
+	    || cp $(BUILD_ID_H) $(NGX)/objs/nprof_build_id.h
+	$(MAKE) --no-print-directory -C $(NGX) -f objs/Makefile modules
+	@mkdir -p $(MODULES)
+	for m in ngx_http_count_module ngx_profiler_module; do \
+	    cmp -s $(NGX)/objs/$$m.so $(MODULES)/$$m.so \
+	        || { cp $(NGX)/objs/$$m.so $(MODULES)/$$m.so.tmp && \
+	             mv $(MODULES)/$$m.so.tmp $(MODULES)/$$m.so; } || exit 1; \
+	done
+	touch $@
+
+$(MODULES)/ngx_http_count_module.so $(MODULES)/ngx_profiler_module.so: $(BUILD)/.glue
+	@test -f $@
+
+
+# The plug-ins: one folder each, linked from all of its sources
+
+V1_OBJ := $(OBJ)/algorithms/bubble/bubble_plugin.o
+V2_OBJ := $(OBJ)/algorithms/qsort/qsort_plugin.o
+V3_OBJ := $(OBJ)/algorithms/vqsort/vqsort_plugin.o
+
+$(ALGORITHMS)/libsort_v1.so: $(V1_OBJ)
+$(ALGORITHMS)/libsort_v2.so: $(V2_OBJ)
+$(ALGORITHMS)/libsort_v3.so: $(V3_OBJ)
+$(ALGORITHMS)/libsort_v3.so: PLUGIN_LIBS := -lhwy_contrib -lhwy -lstdc++
+
+$(ALGORITHMS)/%.so: algorithms/plugin.map
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_SO) -Wl,--version-script=algorithms/plugin.map \
+	    -o $@.tmp $(filter %.o,$^) $(PLUGIN_LIBS)
+	mv $@.tmp $@
+
+$(OBJ)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -c -o $@ $<
+
+$(OBJ)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -c -o $@ $<
+
+
+# Unit tests: a Criterion program per file, linked with all that is free of
+# nginx
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
+TESTED_OBJ := $(NPROF_OBJ) \
+              $(patsubst %.c,$(OBJ)/%.o,$(filter-out %/ngx_%, \
+                  $(wildcard count/*.c) $(wildcard algorithms/*.c)))
+
+unit: $(UNIT)
+.PHONY: unit
+
+$(BUILD)/libtested.a: $(TESTED_OBJ)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(OBJ)/tests/unit/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen -I.
+# Criterion's macros declare what -Wmissing-prototypes would want declared.
+$(OBJ)/tests/unit/%.o: WARN_C := -Wstrict-prototypes
+
+$(BUILD)/unit/%: $(OBJ)/tests/unit/%.o $(BUILD)/libtested.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< $(BUILD)/libtested.a $(NPROF_LIBS) \
+	    -lcriterion -lpthread -ldl -lm
+
+test:
+	./test.sh
+
+test-long:
+	./test.sh --long
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(OBJ) -name '*.d' 2>/dev/null)
