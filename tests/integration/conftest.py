@@ -1,0 +1,85 @@
+"""Fixtures of the integration tests.
+
+`nginx` is an NginxInstance with a fresh folder under build/; `new_nginx` makes
+more of them. Each is stopped gracefully when its test ends, and the test fails
+if nginx left an [alert], an [emerg], a sanitizer's report, a worker that a
+signal killed, or a process. The folder of a test that failed is kept.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+import nginx_instance
+from nginx_instance import BUILD, SOURCE, NginxInstance
+
+FOLDERS = BUILD / "it"
+
+
+@pytest.hookimpl(tryfirst=True, hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    if outcome.get_result().failed:
+        item.has_failed = True
+
+
+@pytest.fixture
+def long_run():
+    """Whether the full numbers are wanted (LONG=1)."""
+    return nginx_instance.LONG
+
+
+@pytest.fixture
+def new_nginx(request):
+    """A function that makes an NginxInstance of this test."""
+    FOLDERS.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"\W+", "_", request.node.name)[:32]
+    made = []
+
+    def make():
+        instance = NginxInstance(
+            tempfile.mkdtemp(prefix=f"{name}-", dir=FOLDERS))
+        made.append(instance)
+        return instance
+
+    yield make
+
+    failures = []
+    for instance in made:
+        try:
+            instance.finish()
+        except nginx_instance.NginxError as failure:
+            failures.append(f"{failure}\nkept: {instance.prefix}")
+            continue
+        if not getattr(request.node, "has_failed", False):
+            shutil.rmtree(instance.prefix)
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+
+
+@pytest.fixture
+def nginx(new_nginx):
+    """The NginxInstance of this test."""
+    return new_nginx()
+
+
+@pytest.fixture(scope="session")
+def compile_plugin():
+    """A function (path, source, *flags) that compiles a sort plug-in from C
+    text and puts it at path by rename."""
+
+    def compile_to(path, source, *flags):
+        new = f"{path}.new"
+        subprocess.run(
+            [os.environ.get("CC", "gcc"), "-x", "c", "-std=c11", "-O1", "-g",
+             "-shared", "-fPIC", f"-I{SOURCE / 'algorithms'}", *flags,
+             "-o", new, "-"],
+            input=source.encode(), check=True)
+        os.replace(new, path)
+        return path
+
+    return compile_to
