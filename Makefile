@@ -190,6 +190,8 @@ test:
 test-long:
 	./test.sh --long
 
+include bench/bench.mk
+
 clean:
 	rm -rf $(BUILD)
 

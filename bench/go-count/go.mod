@@ -1,0 +1,3 @@
+module go-count
+
+go 1.21

@@ -1,0 +1,158 @@
+"""The benchmarks run, for seconds only, and tell the truth of what they saw:
+their figures are not looked at, their form and their refusals are."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+)
+BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
+sys.path.insert(0, os.path.join(ROOT, "bench"))
+
+import inputs  # noqa: E402
+from machine import CannotMeasure  # noqa: E402
+
+
+def make(*arguments):
+    done = subprocess.run(
+        ["make", "-C", ROOT, f"BUILD={os.path.relpath(BUILD, ROOT)}", *arguments],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def result_of(name):
+    with open(os.path.join(BUILD, "bench", f"{name}.json")) as result:
+        return json.load(result)
+
+
+def plugin_is_built(name):
+    return os.path.exists(f"{BUILD}/algorithms/libsort_{name}.so")
+
+
+def go_is_built():
+    return os.path.exists(os.path.join(BUILD, "bench", "go-count"))
+
+
+@pytest.fixture(scope="module")
+def built():
+    make("modules", "plugins", "bench-programs")
+
+
+def check_ratio(ratio, pairs):
+    assert 0 < ratio["low"] <= ratio["median"] <= ratio["high"]
+    assert ratio["pairs"] == pairs
+
+
+def test_count(built):
+    output = make("bench", "BENCH=count", "QUICK=1")
+    result = result_of("count")
+    assert result["quick"] and result["machine"]["nginx"]
+    assert result["calibration"]["before"]["best_ns"] > 0
+    seen = {(c["plugin"], c["kind"], c["size"]) for c in result["cells"]}
+    expected = set()
+    for size in (1000, 10000, 100000):
+        for plugin in filter(plugin_is_built, ("v1", "v2", "v3")):
+            if plugin == "v1" and size == 100000:
+                continue
+            expected |= {(plugin, k, size) for k in ("GET", "POST text")}
+            if size == 10000:
+                expected.add((plugin, "POST JSON", size))
+    assert seen == expected
+    rival = "go" if go_is_built() else "v2"
+    for cell in result["cells"]:
+        assert cell["rival"] == rival
+        assert cell["rate"] > 0 and cell["rival_rate"] > 0
+        check_ratio(cell["ratio"], len(cell["pairs"]))
+    assert "v1 is quadratic: over 10,000 numbers left out" in output
+    assert f"nginx/{rival}" in output
+
+
+def test_plugins(built):
+    make("bench", "BENCH=plugins", "QUICK=1")
+    cells = result_of("plugins")["cells"]
+    algorithms = {c["algorithm"] for c in cells}
+    assert algorithms >= {"v1", "v2"}
+    assert ("go" in algorithms) == go_is_built()
+    assert {c["shape"] for c in cells} == set(inputs.SHAPES)
+    for cell in cells:
+        assert cell["ns"] > 0 and cell["std_ns"] > 0
+        check_ratio(cell["times_faster"], len(cell["pairs"]))
+
+
+def sorters():
+    programs = [["sort_driver", f"v2={BUILD}/algorithms/libsort_v2.so"]]
+    return programs + ([["sortrounds"]] if go_is_built() else [])
+
+
+@pytest.mark.parametrize(
+    "asked, refusal",
+    [
+        ("nope {path} 10 1", "no "),
+        ("{name} /nonexistent 10 1", "o such file"),
+        ("{name} {path} 10 11", "not in the file"),
+        ("{name} {path} 0 1", "not in the file"),
+        ("{name} {path}", "error"),
+    ],
+)
+def test_sorters_refuse_what_they_cannot_time(built, tmp_path, asked, refusal):
+    path = tmp_path / "numbers"
+    inputs.write_arrays(str(path), "random", 10, 10)
+    for program, *plugins in sorters():
+        name = "go" if program == "sortrounds" else "v2"
+        good = f"{name} {path} 10 10\n"
+        done = subprocess.run(
+            [os.path.join(BUILD, "bench", program), *plugins],
+            input=asked.format(name=name, path=path) + "\n" + good,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        first, second = done.stdout.splitlines()
+        assert first.startswith("error:") and refusal in first
+        assert int(second) > 0
+
+
+def test_shapes_are_what_they_say():
+    for shape in inputs.SHAPES:
+        assert inputs.values(shape, 500) == inputs.values(shape, 500)
+        assert len(inputs.values(shape, 500)) == 500
+    ordered = list(inputs.values("sorted", 500))
+    assert ordered == sorted(inputs.values("random", 500))
+    assert list(inputs.values("reversed", 500)) == ordered[::-1]
+    assert len(set(inputs.values("few", 500))) == inputs.FEW
+    assert inputs.values("random", 5, seed=1) != inputs.values("random", 5)
+
+
+def test_differing_answers_are_not_measured():
+    module = load_program("count")
+    right = dict(count=3, distinct=3, min=1, max=3, median=2)
+    module.check_answers(3, {**right, "sort_ns": 1}, {**right, "sort_ns": 2})
+    for wrong in ({**right, "median": 3}, {}, {**right, "distinct": 2}):
+        with pytest.raises(CannotMeasure):
+            module.check_answers(3, right, wrong)
+    with pytest.raises(CannotMeasure):
+        module.check_answers(4, right, right)
+
+
+def load_program(name):
+    """The program of that name as a module; it has no .py."""
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_loader
+
+    loader = SourceFileLoader(
+        f"bench_{name}", os.path.join(ROOT, "bench", name)
+    )
+    module = module_from_spec(spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = module
+    loader.exec_module(module)
+    return module
