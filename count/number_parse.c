@@ -1,0 +1,525 @@
+/*
+ * The parser of number_parse.h: two state machines, for text and JSON, over
+ * one scanner of digits. What it remembers between two pieces of input is in
+ * number_parser_t, so a number may be cut anywhere. It has no recursion: an
+ * array in the array is an error at its first bracket.
+ */
+
+#include "number_parse.h"
+
+#include <endian.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+
+/* The first list has room for this many numbers. */
+#define FIRST_CAPACITY 64
+
+/* Eight times the digit '0', and the highest bit of each byte. */
+#define ZEROS UINT64_C(0x3030303030303030)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+
+enum {
+    /* NUMBER_DETECT: nothing but white space so far */
+    AT_START = 0,
+
+    /* both: a digit has to follow; it may */
+    BEFORE_DIGIT,
+    IN_DIGITS,
+
+    /* text: between two numbers */
+    BETWEEN,
+
+    /* JSON: '[' has to follow; a number, or ']' if there is none yet */
+    BEFORE_ARRAY,
+    AFTER_BRACKET,
+    AFTER_COMMA,
+
+    /* JSON: after a leading '0', which ends its number; ',' or ']' follow */
+    AFTER_ZERO,
+    AFTER_NUMBER,
+
+    /* JSON: nothing but white space may follow */
+    AFTER_ARRAY
+};
+
+
+static bool
+is_digit(uint8_t byte)
+{
+    return (uint8_t) (byte - '0') <= 9;
+}
+
+
+static bool
+is_json_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
+
+static bool
+is_separator(uint8_t byte)
+{
+    return is_json_space(byte) || byte == ',' || byte == '\v' || byte == '\f';
+}
+
+
+void
+number_parser_init(number_parser_t *parser, number_syntax_t syntax,
+                   size_t limit)
+{
+    static const unsigned first[] = {BETWEEN, BEFORE_ARRAY, AT_START};
+
+    memset(parser, 0, sizeof(number_parser_t));
+
+    parser->syntax = syntax;
+    parser->state = first[syntax];
+    parser->limit = limit;
+}
+
+
+void
+number_parser_free(number_parser_t *parser)
+{
+    free(parser->values);
+    parser->values = NULL;
+    parser->capacity = 0;
+}
+
+
+static bool
+resize(number_parser_t *parser, size_t capacity)
+{
+    int64_t *values;
+
+    if (capacity > parser->limit) {
+        capacity = parser->limit;
+    }
+
+    if (capacity > SIZE_MAX / sizeof(int64_t)) {
+        return false;
+    }
+
+    values = realloc(parser->values, capacity * sizeof(int64_t));
+    if (values == NULL) {
+        return false;
+    }
+
+    parser->values = values;
+    parser->capacity = capacity;
+
+    return true;
+}
+
+
+void
+number_parser_expect(number_parser_t *parser, uint64_t bytes)
+{
+    uint64_t numbers;
+
+    /* four digits and a separator; what is not written to is no memory yet */
+    numbers = bytes / 5 + 1;
+
+    if (numbers > parser->capacity && numbers <= SIZE_MAX) {
+        (void) resize(parser, (size_t) numbers);
+    }
+}
+
+
+static number_status_t
+fail(number_parser_t *parser, number_status_t status, uint64_t position)
+{
+    parser->status = status;
+    parser->position = position;
+
+    return status;
+}
+
+
+/* The position in the input of p, which lies in the piece at data. */
+static uint64_t
+position_of(const number_parser_t *parser, const uint8_t *data,
+            const uint8_t *p)
+{
+    return parser->offset + (uint64_t) (p - data);
+}
+
+
+/* Takes the number that is complete; NUMBER_OK or an error. */
+static number_status_t
+add_number(number_parser_t *parser)
+{
+    uint64_t magnitude;
+
+    magnitude = parser->magnitude;
+
+    if (magnitude > (uint64_t) INT64_MAX + parser->negative) {
+        return fail(parser, NUMBER_OVERFLOW, parser->start);
+    }
+
+    if (parser->count == parser->capacity) {
+        if (parser->count >= parser->limit) {
+            return fail(parser, NUMBER_TOO_MANY, parser->start);
+        }
+
+        if (!resize(parser,
+                    parser->capacity ? 2 * parser->capacity : FIRST_CAPACITY)) {
+            return fail(parser, NUMBER_NO_MEMORY, parser->start);
+        }
+    }
+
+    /* the negation is one of unsigned arithmetic: INT64_MIN has no positive */
+    parser->values[parser->count++]
+        = (int64_t) (parser->negative ? -magnitude : magnitude);
+
+    return NUMBER_OK;
+}
+
+
+/* The value of eight digits, the first in the lowest byte: pairs of digits
+   become numbers below 100, pairs of those below 10^4, then one below 10^8. */
+static uint64_t
+eight_digits(uint64_t digits)
+{
+    digits -= ZEROS;
+    digits = digits * 10 + (digits >> 8);
+
+    return (((digits & UINT64_C(0x000000ff000000ff))
+             * UINT64_C(0x000f424000000064))
+            + (((digits >> 16) & UINT64_C(0x000000ff000000ff))
+               * UINT64_C(0x0000271000000001)))
+           >> 32;
+}
+
+
+/* How many of eight bytes, from the lowest on, are digits before the first
+   one that is not. */
+static unsigned
+leading_digits(uint64_t bytes)
+{
+    uint64_t other;
+
+    /* the high bit of a byte is set if it is above '9' or below '0'; a borrow
+       or carry goes into higher bytes only, after a byte that is marked */
+    other = (bytes | (bytes + UINT64_C(0x4646464646464646)) | (bytes - ZEROS))
+            & HIGHS;
+
+    return other ? (unsigned) __builtin_ctzll(other) / 8 : 8;
+}
+
+
+/*
+ * Adds the digits from p on to the magnitude of the number. Returns the first
+ * byte that is not a digit, or end, or NULL if the magnitude is too large for
+ * an int64_t of either sign whatever follows.
+ */
+static const uint8_t *
+scan_digits(number_parser_t *parser, const uint8_t *p, const uint8_t *end)
+{
+    static const uint64_t powers[]
+        = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+
+    unsigned digits;
+    uint64_t bytes, magnitude;
+
+    magnitude = parser->magnitude;
+
+    /* below 10^10, eight digits more make less than 10^18 */
+    while (end - p >= 8 && magnitude < UINT64_C(10000000000)) {
+        memcpy(&bytes, p, sizeof(bytes));
+        bytes = le64toh(bytes);
+        digits = leading_digits(bytes);
+
+        if (digits == 0) {
+            break;
+        }
+
+        /* the digits go to the end of eight, zeros come before them */
+        if (digits < 8) {
+            bytes = (bytes << (64 - 8 * digits)) | (ZEROS >> (8 * digits));
+        }
+
+        magnitude = magnitude * powers[digits] + eight_digits(bytes);
+        p += digits;
+    }
+
+    while (p < end && is_digit(*p)) {
+        if (magnitude > (uint64_t) INT64_MAX / 10) {
+            return NULL;
+        }
+        magnitude = magnitude * 10 + (*p++ - '0');
+    }
+
+    parser->magnitude = magnitude;
+
+    return p;
+}
+
+
+/*
+ * A number begins with byte, or what should be one. Returns how many bytes are
+ * read by that: a '-', while a digit is left to be scanned.
+ */
+static size_t
+begin_number(number_parser_t *parser, uint8_t byte, uint64_t position)
+{
+    parser->start = position;
+    parser->magnitude = 0;
+    parser->negative = (byte == '-');
+    parser->state = BEFORE_DIGIT;
+
+    return parser->negative;
+}
+
+
+static number_status_t
+feed_text(number_parser_t *parser, const uint8_t *data, size_t length)
+{
+    const uint8_t *p, *end;
+
+    p = data;
+    end = data + length;
+
+    while (p < end) {
+        switch (parser->state) {
+        case BETWEEN:
+            if (is_separator(*p)) {
+                p++;
+                break;
+            }
+            p += begin_number(parser, *p, position_of(parser, data, p));
+            break;
+
+        case BEFORE_DIGIT:
+            if (!is_digit(*p)) {
+                return fail(parser, NUMBER_NOT_INTEGER,
+                            position_of(parser, data, p));
+            }
+            parser->state = IN_DIGITS;
+            break;
+
+        default: /* IN_DIGITS */
+            p = scan_digits(parser, p, end);
+            if (p == end) {
+                return NUMBER_OK;
+            }
+
+            if (p == NULL) {
+                return fail(parser, NUMBER_OVERFLOW, parser->start);
+            }
+
+            if (!is_separator(*p)) {
+                return fail(parser, NUMBER_NOT_INTEGER,
+                            position_of(parser, data, p));
+            }
+
+            if (add_number(parser) != NUMBER_OK) {
+                return parser->status;
+            }
+
+            parser->state = BETWEEN;
+            p++;
+        }
+    }
+
+    return NUMBER_OK;
+}
+
+
+/* Reads digits of JSON and what ends them, from p on. Returns where to go on,
+   or NULL after an error. */
+static const uint8_t *
+feed_json_number(number_parser_t *parser, const uint8_t *p, const uint8_t *end,
+                 uint64_t position)
+{
+    const uint8_t *next;
+
+    next = p;
+
+    if (parser->state == BEFORE_DIGIT && is_digit(*p)) {
+        parser->state = (*p == '0') ? AFTER_ZERO : IN_DIGITS;
+        return (*p == '0') ? p + 1 : p;
+    }
+
+    if (parser->state == IN_DIGITS) {
+        next = scan_digits(parser, p, end);
+        if (next == end) {
+            return end;
+        }
+
+        if (next == NULL) {
+            (void) fail(parser, NUMBER_OVERFLOW, parser->start);
+            return NULL;
+        }
+    }
+
+    if (parser->state == BEFORE_DIGIT
+        || !(*next == ',' || *next == ']' || is_json_space(*next))) {
+        (void) fail(parser, NUMBER_NOT_INTEGER,
+                    position + (uint64_t) (next - p));
+        return NULL;
+    }
+
+    parser->state = AFTER_NUMBER;
+
+    return add_number(parser) == NUMBER_OK ? next : NULL;
+}
+
+
+/* What a byte of JSON means outside of numbers. Returns how many bytes it
+   takes, 0 or 1, or -1 after an error. */
+static int
+feed_json_structure(number_parser_t *parser, uint8_t byte, uint64_t position)
+{
+    if (is_json_space(byte)) {
+        return 1;
+    }
+
+    switch (parser->state) {
+    case AFTER_BRACKET:
+    case AFTER_COMMA:
+        if (byte == ']' && parser->state == AFTER_BRACKET) {
+            parser->state = AFTER_ARRAY;
+            return 1;
+        }
+        return (int) begin_number(parser, byte, position);
+
+    case BEFORE_ARRAY:
+        if (byte == '[') {
+            parser->state = AFTER_BRACKET;
+            return 1;
+        }
+        break;
+
+    case AFTER_NUMBER:
+        if (byte == ',' || byte == ']') {
+            parser->state = (byte == ',') ? AFTER_COMMA : AFTER_ARRAY;
+            return 1;
+        }
+        break;
+
+    default: /* AFTER_ARRAY */
+        break;
+    }
+
+    (void) fail(parser, NUMBER_NOT_ARRAY, position);
+
+    return -1;
+}
+
+
+static number_status_t
+feed_json(number_parser_t *parser, const uint8_t *data, size_t length)
+{
+    int            taken;
+    const uint8_t *p, *end;
+
+    p = data;
+    end = data + length;
+
+    while (p < end) {
+        switch (parser->state) {
+        case BEFORE_DIGIT:
+        case IN_DIGITS:
+        case AFTER_ZERO:
+            p = feed_json_number(parser, p, end, position_of(parser, data, p));
+            if (p == NULL) {
+                return parser->status;
+            }
+            break;
+
+        default:
+            taken
+                = feed_json_structure(parser, *p, position_of(parser, data, p));
+            if (taken < 0) {
+                return parser->status;
+            }
+            p += taken;
+        }
+    }
+
+    return NUMBER_OK;
+}
+
+
+/* Decides the syntax if there is a byte that tells. */
+static void
+detect_syntax(number_parser_t *parser, const uint8_t *data, size_t length)
+{
+    size_t i;
+
+    for (i = 0; i < length; i++) {
+        if (is_json_space(data[i])) {
+            continue;
+        }
+
+        parser->syntax = (data[i] == '[') ? NUMBER_JSON : NUMBER_TEXT;
+        parser->state = (data[i] == '[') ? BEFORE_ARRAY : BETWEEN;
+        return;
+    }
+}
+
+
+number_status_t
+number_parser_feed(number_parser_t *parser, const void *data, size_t length)
+{
+    if (parser->status != NUMBER_OK) {
+        return parser->status;
+    }
+
+    if (parser->syntax == NUMBER_DETECT) {
+        detect_syntax(parser, data, length);
+    }
+
+    if (parser->syntax == NUMBER_TEXT) {
+        (void) feed_text(parser, data, length);
+    } else if (parser->syntax == NUMBER_JSON) {
+        (void) feed_json(parser, data, length);
+    }
+
+    parser->offset += length;
+
+    return parser->status;
+}
+
+
+number_status_t
+number_parser_finish(number_parser_t *parser)
+{
+    if (parser->status != NUMBER_OK) {
+        return parser->status;
+    }
+
+    switch (parser->state) {
+    case AT_START:
+    case BEFORE_ARRAY:
+    case BETWEEN:
+    case AFTER_ARRAY:
+        break;
+
+    case IN_DIGITS:
+        if (parser->syntax == NUMBER_TEXT) {
+            if (add_number(parser) != NUMBER_OK) {
+                return parser->status;
+            }
+            parser->state = BETWEEN;
+            break;
+        }
+        return fail(parser, NUMBER_NOT_ARRAY, parser->offset);
+
+    case BEFORE_DIGIT:
+        return fail(parser, NUMBER_NOT_INTEGER, parser->offset);
+
+    default:
+        return fail(parser, NUMBER_NOT_ARRAY, parser->offset);
+    }
+
+    if (parser->count == 0) {
+        return fail(parser, NUMBER_EMPTY, parser->offset);
+    }
+
+    return NUMBER_OK;
+}
