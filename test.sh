@@ -1,0 +1,168 @@
+#!/bin/bash
+# Builds, and runs all tests: unit tests (Criterion), integration tests (pytest,
+# a real nginx, real HTTP) and what `make lint` checks.
+#
+# Usage: ./test.sh [--long]    --long: the full numbers, not those of minutes
+#
+# Installs what is missing of Debian's packages (as root). What a plain machine
+# can't get is said in one line that starts with SKIPPED. Ends with one line
+# that adds up all runners; exits with 1 if anything failed or nothing ran.
+# Environment: BUILD, the build folder, default build; CI=true may build k6.
+
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+unset MAKEFLAGS MAKELEVEL MFLAGS
+
+export BUILD=${BUILD:-build}
+logs=$BUILD/test
+python=/usr/bin/python3
+passed=0 failed=0 skipped=0
+
+for argument in "$@"; do
+    case $argument in
+        --long) export LONG=1 ;;
+        *) echo "Usage: ./test.sh [--long]" >&2; exit 2 ;;
+    esac
+done
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+skip() {
+    echo "SKIPPED: $*"
+    skipped=$((skipped + 1))
+}
+
+# finish: the closing line and the exit status, of whatever came before.
+finish() {
+    printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+# A step that has no tests of its own but without which nothing can be tested.
+require() {
+    local name=$1
+    shift
+    if ! "$@"; then
+        echo "FAILED: $name"
+        failed=$((failed + 1))
+        finish
+    fi
+}
+
+build() {
+    say "make, make unit (log: $logs/build.log)"
+    if ! make -j"$(nproc)" BUILD="$BUILD" all unit > "$logs/build.log" 2>&1; then
+        tail -n 40 "$logs/build.log"
+        return 1
+    fi
+}
+
+# Adds up Criterion's closing line of one program: "Synthesis: Tested: 9 |
+# Passing: 9 | Failing: 0 | Crashing: 0". A program that dies before it counts
+# as one failure.
+count_criterion() {
+    local name=$1 status=$2 line tested passing
+    line=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$name.log" | grep 'Synthesis:' | tail -n 1)
+    tested=$(sed -n 's/.*Tested: *\([0-9]*\).*/\1/p' <<< "$line")
+    passing=$(sed -n 's/.*Passing: *\([0-9]*\).*/\1/p' <<< "$line")
+    tested=${tested:-0} passing=${passing:-0}
+    passed=$((passed + passing))
+    if [ "$status" -ne 0 ] || [ "$passing" -ne "$tested" ]; then
+        failed=$((failed + (tested > passing ? tested - passing : 1)))
+        cat "$logs/$name.log"
+        echo "FAILED: $name, exit status $status"
+    else
+        echo "$name: $passing passed"
+    fi
+}
+
+unit_tests() {
+    local program name source
+    say "unit tests"
+    # Not what an old build may have left: one program per source.
+    for source in tests/unit/*_test.c; do
+        [ -e "$source" ] || { skip "there are no unit tests"; break; }
+        name=$(basename "$source" .c)
+        program=$BUILD/unit/$name
+        "$program" > "$logs/$name.log" 2>&1
+        count_criterion "$name" $?
+    done
+}
+
+# Adds up one attribute of the <testsuite> elements of pytest's report.
+report_sum() {
+    grep -o "<testsuite [^>]*" "$logs/pytest.xml" 2>/dev/null |
+        sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+integration_tests() {
+    local status tests bad left_out
+    say "integration tests"
+    rm -f "$logs/pytest.xml"
+    "$python" -m pytest -p no:cacheprovider -q -rs --durations=5 \
+        --junitxml="$logs/pytest.xml" tests
+    status=$?
+    tests=$(report_sum tests)
+    left_out=$(report_sum skipped)
+    bad=$(($(report_sum failures) + $(report_sum errors)))
+    passed=$((passed + tests - left_out - bad))
+    skipped=$((skipped + left_out))
+    # 5: there were no tests to run.
+    if [ "$status" -ne 0 ] && [ "$status" -ne 5 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+    fi
+    failed=$((failed + bad))
+}
+
+lint() {
+    if ! make -n BUILD="$BUILD" lint > /dev/null 2>&1; then
+        return
+    fi
+    say "make lint"
+    if make BUILD="$BUILD" lint; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED: make lint"
+        failed=$((failed + 1))
+    fi
+}
+
+go_is_recent() {
+    local version
+    version=$(go env GOVERSION 2>/dev/null) || return 1
+    [[ $version =~ ^go1\.([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 24 ]
+}
+
+have_k6() {
+    [ -n "${K6:-}" ] || command -v k6 >/dev/null || [ -x "$HOME/go/bin/k6" ]
+}
+
+# The demo is tested with both of its load generators where k6 can be had. Only
+# CI waits for k6 to compile, which takes minutes.
+find_k6() {
+    have_k6 && return
+    export K6=$PWD/$BUILD/bin/k6
+    [ -x "$K6" ] && return
+    if [ "${CI:-}" = true ] && go_is_recent; then
+        say "building k6 (log: $logs/k6.log)"
+        GOBIN=$(dirname "$K6") GOFLAGS='' nice \
+            go install go.k6.io/k6/v2@v2.2.0 > "$logs/k6.log" 2>&1 && return
+        echo "k6 does not build here, see $logs/k6.log"
+    fi
+    unset K6
+    skip "no k6: the demo is tested with h2load only"
+}
+
+mkdir -p "$logs" || exit 1
+require "installing packages" \
+    demo/install_packages.sh "$logs/apt.log" build demo test
+require "make" build
+go_is_recent || skip "no Go 1.24 or later: profiles are not read by go tool pprof"
+find_k6
+unit_tests
+integration_tests
+lint
+finish
