@@ -115,6 +115,26 @@ resize(number_parser_t *parser, size_t capacity)
 }
 
 
+number_status_t
+number_parser_copy(number_parser_t *parser, const int64_t *values, size_t count)
+{
+    parser->count = 0;
+
+    if (count > parser->limit) {
+        return NUMBER_TOO_MANY;
+    }
+
+    if (count > parser->capacity && !resize(parser, count)) {
+        return NUMBER_NO_MEMORY;
+    }
+
+    memcpy(parser->values, values, count * sizeof(int64_t));
+    parser->count = count;
+
+    return NUMBER_OK;
+}
+
+
 void
 number_parser_expect(number_parser_t *parser, uint64_t bytes)
 {

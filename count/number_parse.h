@@ -92,6 +92,14 @@ number_status_t number_parser_feed(number_parser_t *parser, const void *data,
 number_status_t number_parser_finish(number_parser_t *parser);
 
 
+/*
+ * Takes a copy of a list that was read before, in place of its own. Returns
+ * NUMBER_OK, NUMBER_TOO_MANY or NUMBER_NO_MEMORY.
+ */
+number_status_t number_parser_copy(number_parser_t *parser,
+                                   const int64_t *values, size_t count);
+
+
 /* Frees the list; may be called more than once. */
 void number_parser_free(number_parser_t *parser);
 
