@@ -9,6 +9,8 @@ set -eu
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/go-count"
 
+# Go wants a place for its cache, which a service account may lack.
+[ -n "${HOME:-}" ] || export GOCACHE="$out/go-cache"
 export GOTOOLCHAIN=local GOPROXY=off GOFLAGS=-trimpath CGO_ENABLED=0
 
 without() {

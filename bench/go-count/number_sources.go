@@ -59,8 +59,12 @@ func parseInteger(text []byte, start int) (int64, int, error) {
 	}
 	first := i
 	var value uint64
-	for ; i < len(text) && i-first < safeDigits && text[i]-'0' <= 9; i++ {
-		value = value*10 + uint64(text[i]-'0')
+	for _, c := range text[i:min(i+safeDigits, len(text))] {
+		if c-'0' > 9 {
+			break
+		}
+		value = value*10 + uint64(c-'0')
+		i++
 	}
 	limit := uint64(math.MaxInt64)
 	if negative {

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -15,6 +17,7 @@ BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 sys.path.insert(0, os.path.join(ROOT, "bench"))
 
 import inputs  # noqa: E402
+from count_servers import GoCount, NginxCount  # noqa: E402
 from machine import CannotMeasure  # noqa: E402
 
 
@@ -120,6 +123,65 @@ def test_sorters_refuse_what_they_cannot_time(built, tmp_path, asked, refusal):
         first, second = done.stdout.splitlines()
         assert first.startswith("error:") and refusal in first
         assert int(second) > 0
+
+
+BODIES = [
+    ("POST", b"1", "text/plain"),
+    ("POST", b" 3,1\n2 2\t", "text/plain; charset=utf-8"),
+    ("POST", b"-9223372036854775808 9223372036854775807", "text/plain"),
+    ("POST", b"9223372036854775808", "text/plain"),
+    ("POST", b"-9223372036854775809", "text/plain"),
+    ("POST", b"99999999999999999999", "text/plain"),
+    ("POST", b"", "text/plain"),
+    ("POST", b" , ", "text/plain"),
+    ("POST", b"1e3", "text/plain"),
+    ("POST", b"0x10", "text/plain"),
+    ("POST", b"+5", "text/plain"),
+    ("POST", b"1 - 2", "text/plain"),
+    ("POST", b"1 " * 102400, "text/plain"),
+    ("POST", b"1 " * 102401, "text/plain"),
+    ("POST", b"[3, 1, 2]", "application/json"),
+    ("POST", b"[]", "application/json"),
+    ("POST", b"[1.0]", "application/json"),
+    ("POST", b"[1", "application/json"),
+    ("POST", b"[01]", "application/json"),
+    ("POST", b"[1]", "application/xml"),
+    ("PUT", b"1", "text/plain"),
+    ("GET", None, "text/plain"),
+]
+
+
+def ask(url, method, body, content_type):
+    """The status and the JSON of an answer, less what may differ."""
+    asked = urllib.request.Request(
+        url, body, {"Content-Type": content_type}, method=method
+    )
+    try:
+        with urllib.request.urlopen(asked, timeout=30) as reply:
+            answer = json.load(reply)
+    except urllib.error.HTTPError as error:
+        assert "error" in json.load(error)
+        return error.code, None
+    return 200, {
+        key: value
+        for key, value in answer.items()
+        if key not in ("algorithm", "version", "sort_ns")
+    }
+
+
+def test_the_rival_is_the_same_service(built):
+    """What is compared has to do the same work, refusals included."""
+    if not go_is_built():
+        pytest.skip("the rival needs Go")
+    path = os.path.join(BUILD, "bench", "inputs", "same.txt")
+    inputs.write_text(path, inputs.values("few", 1000))
+    cores = os.sched_getaffinity(0)
+    with NginxCount(BUILD, ["v2"], {1000: path}, cores) as nginx:
+        with GoCount(BUILD, path, cores) as go:
+            for request in BODIES:
+                ours = ask(nginx.url("v2", 1000), *request)
+                theirs = ask(go.url(), *request)
+                assert ours == theirs, request[1][:60]
 
 
 def test_shapes_are_what_they_say():
