@@ -165,7 +165,7 @@ $(OBJ)/%.o: %.cc
 
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 TESTED_OBJ := $(NPROF_OBJ) \
-              $(patsubst %.c,$(OBJ)/%.o,$(filter-out %/ngx_%, \
+              $(patsubst %.c,$(OBJ)/%.o,$(filter-out count/ngx_%, \
                   $(wildcard count/*.c) $(wildcard algorithms/*.c)))
 
 unit: $(UNIT)
@@ -175,7 +175,8 @@ $(BUILD)/libtested.a: $(TESTED_OBJ)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-$(OBJ)/tests/unit/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen -I.
+$(OBJ)/tests/unit/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen -I. -Ialgorithms
+$(OBJ)/count/%.o: CPPFLAGS += -Ialgorithms
 # Criterion's macros declare what -Wmissing-prototypes would want declared.
 $(OBJ)/tests/unit/%.o: WARN_C := -Wstrict-prototypes
 
