@@ -10,6 +10,7 @@
 # over to demo/run_demo.py. Environment:
 #   PORT       of 127.0.0.1, default 8080
 #   BUILD      the build folder, default build
+#   OUT        the folder for all that the demo writes, default BUILD/demo
 #   LOAD       k6, h2load or auto: k6 where it is installed, which is the default
 #   K6         the k6 to use
 #   WINDOW_V1, WINDOW_V2   seconds to profile; default: as long as is needed
@@ -21,6 +22,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 unset MAKEFLAGS MAKELEVEL MFLAGS
 
 build=${BUILD:-build}
+out=${OUT:-$build/demo}
 port=${PORT:-8080}
 actions=()
 
@@ -41,12 +43,12 @@ case $port in
 esac
 
 prepare() {
-    mkdir -p "$build/demo" || return 1
-    demo/install_packages.sh "$build/demo/apt.log" build demo || return 1
-    echo "Building (log: $build/demo/build.log)"
-    if ! make -j"$(nproc)" BUILD="$build" > "$build/demo/build.log" 2>&1; then
-        tail -n 30 "$build/demo/build.log" >&2
-        echo "demo.sh: make failed, see $build/demo/build.log" >&2
+    mkdir -p "$out" || return 1
+    demo/install_packages.sh "$out/apt.log" build demo || return 1
+    echo "Building (log: $out/build.log)"
+    if ! make -j"$(nproc)" BUILD="$build" > "$out/build.log" 2>&1; then
+        tail -n 30 "$out/build.log" >&2
+        echo "demo.sh: make failed, see $out/build.log" >&2
         return 1
     fi
 }
@@ -56,5 +58,5 @@ case " ${actions[*]} " in
     *) prepare || exit 1 ;;
 esac
 
-exec /usr/bin/python3 demo/run_demo.py --build "$build" --port "$port" \
-    "${actions[@]}"
+exec /usr/bin/python3 demo/run_demo.py --build "$build" --out "$out" \
+    --port "$port" "${actions[@]}"

@@ -41,15 +41,11 @@ finish() {
     exit
 }
 
-# A step that has no tests of its own but without which nothing can be tested.
-require() {
-    local name=$1
-    shift
-    if ! "$@"; then
-        echo "FAILED: $name"
-        failed=$((failed + 1))
-        finish
-    fi
+# Ends the run for want of a step without which nothing can be tested.
+give_up() {
+    echo "FAILED: $*"
+    failed=$((failed + 1))
+    finish
 }
 
 build() {
@@ -157,9 +153,9 @@ find_k6() {
 }
 
 mkdir -p "$logs" || exit 1
-require "installing packages" \
-    demo/install_packages.sh "$logs/apt.log" build demo test
-require "make" build
+demo/install_packages.sh "$logs/apt.log" build demo test ||
+    give_up "installing packages"
+build || give_up "make, see $logs/build.log"
 go_is_recent || skip "no Go 1.24 or later: profiles are not read by go tool pprof"
 find_k6
 unit_tests

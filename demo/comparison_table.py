@@ -3,6 +3,9 @@
 Reads nothing but the summary, so that what is printed is what is stored.
 """
 
+import textwrap
+
+WIDTH = 80
 NAME_WIDTH = 34
 
 
@@ -62,13 +65,14 @@ def _sentence(summary):
     most = max(summary["functions"], key=_moved)
     was, now = (f"{_micros(most[v])} us" if most[v]["us_per_request"] else
                 "nothing" for v in ("v1", "v2"))
-    return (f"What changed most is {most['name']}: "
-            f"{was} of CPU per request in v1, {now} in v2.\n"
-            f"A request costs "
-            f"{_times(v1['cpu_ms_per_request'], v2['cpu_ms_per_request'])} "
-            f"CPU; its 99th percentile went from "
-            f"{_number(v1['latency_ms']['p99'], 2)} ms to "
-            f"{_number(v2['latency_ms']['p99'], 2)} ms.")
+    return textwrap.fill(
+        f"What changed most is {_clipped(most['name'])}: "
+        f"{was} of CPU per request in v1, {now} in v2. "
+        f"A request costs "
+        f"{_times(v1['cpu_ms_per_request'], v2['cpu_ms_per_request'])} "
+        f"CPU; its 99th percentile went from "
+        f"{_number(v1['latency_ms']['p99'], 2)} ms to "
+        f"{_number(v2['latency_ms']['p99'], 2)} ms.", WIDTH)
 
 
 def _commands(summary):

@@ -16,16 +16,20 @@ SCHEMA = (Path(__file__).resolve().parents[1]
 
 
 class ProfileError(Exception):
-    """The bytes are no CPU profile; the message says why."""
+    """The profile can't be read; the message says why."""
 
 
 def generate_decoder(folder):
     """Generates the decoder into `folder` and returns its module."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
+    done = subprocess.run(
         ["protoc", f"--proto_path={SCHEMA.parent}", f"--python_out={folder}",
-         SCHEMA.name], check=True)
+         SCHEMA.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        check=False)
+    if done.returncode != 0:
+        raise ProfileError(
+            f"protoc failed: {done.stdout.decode(errors='replace')}")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     return importlib.import_module("profile_pb2")
@@ -42,6 +46,8 @@ class CpuProfile:
     """
 
     def __init__(self, decoder, data):
+        if not data:
+            raise ProfileError("not a gzipped profile: no bytes at all")
         profile = decoder.Profile()
         try:
             profile.ParseFromString(gzip.decompress(data))

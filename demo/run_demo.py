@@ -6,7 +6,7 @@ profile over HTTP, swaps to v2 by an edit and a reload while the load goes on,
 takes another, and compares. All that it starts it also stops, however it
 ends; --serve keeps nginx.
 
-Writes v1.cpu.pb.gz, v2.cpu.pb.gz and summary.json into BUILD/demo/. Exits
+Writes v1.cpu.pb.gz, v2.cpu.pb.gz and summary.json into the folder --out. Exits
 with 1 if anything failed, a request was lost or wrong, or a profile has fewer
 than 200 samples.
 """
@@ -31,13 +31,13 @@ import version_comparison
 from answer_probe import AnswerProbe
 from demo_nginx import PROFILER_RATE, DemoNginx, NginxError, cpu_seconds
 
-NUMBERS = 3000
+NUMBERS = 2000
 SEED = 20240229
 MIN_SAMPLES = 200
 
 # Share of a core that v1 is given. Well below 1: requests come evenly, but
 # other work on the machine must not make v1's queue grow.
-V1_UTILIZATION = 0.65
+V1_UTILIZATION = 0.7
 
 # Seconds. v2 gets as long as it needs for its samples, within bounds.
 V1_WINDOW = 10
@@ -46,7 +46,7 @@ SETTLE = 1.0
 LOAD_START = 30.0
 
 # How many more samples than needed v2's window is planned for.
-SAMPLES_MARGIN = 1.4
+SAMPLES_MARGIN = 1.5
 
 
 class DemoError(Exception):
@@ -104,9 +104,8 @@ class Plan:
 class Demo:
     """One run. run() does it all; close() stops what runs."""
 
-    def __init__(self, build, port):
-        self.build = build
-        self.folder = build / "demo"
+    def __init__(self, build, folder, port):
+        self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.progress = Progress()
         self.nginx = DemoNginx(build, self.folder, port)
@@ -335,6 +334,7 @@ def _short_path(path):
 def _arguments():
     parser = argparse.ArgumentParser(prog="demo.sh")
     parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--stop", action="store_true")
@@ -388,7 +388,8 @@ def main():
     signal.signal(signal.SIGTERM, terminate)
     signal.signal(signal.SIGHUP, terminate)
     arguments = _arguments()
-    demo = Demo(arguments.build.resolve(), arguments.port)
+    demo = Demo(arguments.build.resolve(), arguments.out.resolve(),
+                arguments.port)
     if arguments.stop:
         return _stop_left_over(demo)
     return _run(demo, arguments.serve)
