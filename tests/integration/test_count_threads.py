@@ -1,0 +1,286 @@
+"""`count_threads`: the event loop stays free, and nothing that happens to the
+client or to the worker while a pool thread sorts does any harm."""
+
+import contextlib
+import random
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from nginx_instance import ALGORITHMS, alive, fds, threads, wait_until
+
+from test_count_requests import check_answer, check_error
+
+
+def start(nginx, threads_wanted=2, queue=65536, main="", v1="v1"):
+    nginx.write_conf(
+        main=f"thread_pool sorters threads={threads_wanted} "
+             f"max_queue={queue}; {main}",
+        http=f"""count_plugin v1 {ALGORITHMS}/libsort_v1.so;
+                 count_plugin v2 {ALGORITHMS}/libsort_v2.so;""",
+        server=f"""
+            client_max_body_size 64m;
+            count_threads sorters;
+            count_input {nginx.prefix}/input;
+            location = /static {{ return 200 static; }}
+            location = /v1 {{ count; count_sort {v1}; }}
+            location = /v2 {{ count; count_sort v2; }}
+            location = /loop {{ count; count_sort v1; count_threads off; }}
+            """)
+    return nginx.start()
+
+
+def numbers(count):
+    """Text that bubble sort has much work with: descending numbers."""
+    return " ".join(map(str, range(count, 0, -1))).encode()
+
+
+def post(path, body, more=b""):
+    return (b"POST %s HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n%s\r\n"
+            % (path.encode(), len(body), more)) + body
+
+
+def busy(nginx, count=1):
+    """Waits until so many pool threads of the worker run."""
+    def running():
+        found = 0
+        for tid in threads(nginx.worker):
+            with contextlib.suppress(OSError):
+                stat = open(f"/proc/{nginx.worker}/task/{tid}/stat",
+                            encoding="ascii").read()
+                found += (stat[stat.rindex(")") + 2] == "R"
+                          and tid != nginx.worker)
+        return found >= count
+
+    wait_until(running, "pool threads run", interval=0.005)
+
+
+def test_static_request_is_not_delayed(nginx):
+    start(nginx)
+    body = numbers(20000)
+    answers = []
+    sorter = threading.Thread(
+        target=lambda: answers.append(nginx.post("/v1", body)))
+    sorter.start()
+    busy(nginx)
+
+    slowest = 0.0
+    while sorter.is_alive():
+        begin = time.monotonic()
+        assert nginx.get("/static").text == "static"
+        if sorter.is_alive():
+            slowest = max(slowest, time.monotonic() - begin)
+        time.sleep(0.005)
+    sorter.join()
+
+    answer = check_answer(answers[0], range(1, 20001))
+    seconds = answer["sort_ns"] / 1e9
+    print(f"sort {seconds:.3f} s, slowest static request {slowest:.4f} s")
+    assert 0 < slowest < seconds / 4
+
+    # it is the pool that makes the difference
+    sorter = threading.Thread(target=lambda: nginx.post("/loop", body))
+    sorter.start()
+    time.sleep(seconds / 4)
+    begin = time.monotonic()
+    nginx.get("/static")
+    blocked = time.monotonic() - begin
+    sorter.join()
+    assert blocked > seconds / 4
+
+
+def test_many_requests_at_once(nginx):
+    start(nginx, threads_wanted=4)
+    failures = []
+
+    def client(seed):
+        rng = random.Random(seed)
+        for _ in range(15):
+            values = [rng.randint(-1000, 1000)
+                      for _ in range(rng.randint(1, 3000))]
+            text = ",".join(map(str, values))
+            try:
+                check_answer(nginx.post(rng.choice(["/v1", "/v2"]), text),
+                             values)
+            except AssertionError as failure:
+                failures.append(failure)
+
+    clients = [threading.Thread(target=client, args=(i,)) for i in range(8)]
+    for thread in clients:
+        thread.start()
+    for thread in clients:
+        thread.join()
+    assert not failures
+
+
+def test_input_that_changes_under_many_readers(nginx):
+    nginx.write_file("input", "0\n" * 1000)
+    start(nginx, threads_wanted=4)
+    end = threading.Event()
+    failures = []
+
+    def client():
+        while not end.is_set():
+            answer = nginx.get("/v2").json()
+            if answer.get("distinct") != 1:
+                failures.append(answer)
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for i in range(40):
+        nginx.write_file("input", f"{i}\n" * 1000)
+        time.sleep(0.001 if i % 4 else 0.15)
+    end.set()
+    for thread in clients:
+        thread.join()
+    assert not failures
+
+
+def test_queue_without_room(nginx):
+    start(nginx, threads_wanted=1, queue=1)
+    body = numbers(15000)
+    with contextlib.ExitStack() as stack:
+        waiting = []
+        for _ in range(2):
+            sock = stack.enter_context(nginx.connect())
+            sock.sendall(post("/v1", body, b"Connection: close\r\n"))
+            waiting.append(sock)
+            busy(nginx)
+        time.sleep(0.05)
+        check_error(nginx.post("/v2", "1"), 503, "waiting")
+        check_error(nginx.request("GET", "/v2"), 503, "waiting")
+        nginx.wait_log("thread pool \"sorters\" queue overflow")
+        for sock in waiting:
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+            assert answer.startswith(b"HTTP/1.1 200")
+    check_answer(nginx.post("/v2", "1"), [1])
+
+
+def reset(sock):
+    """Closes a connection with a reset."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                    struct.pack("ii", 1, 0))
+    sock.close()
+
+
+@pytest.mark.parametrize("leave", [socket.socket.close, reset],
+                         ids=["close", "reset"])
+def test_client_that_leaves_while_it_is_sorted(nginx, leave):
+    start(nginx)
+    nginx.write_file("input", numbers(10000))
+    worker = nginx.worker
+    before = len(fds(worker))
+    body = numbers(10000)
+    for request in (post("/v1", body),
+                    b"GET /v1 HTTP/1.1\r\nHost: t\r\n\r\n") * 3:
+        sock = nginx.connect()
+        sock.sendall(request)
+        busy(nginx)
+        leave(sock)
+    check_answer(nginx.post("/v2", "1 2"), [1, 2])
+    assert nginx.worker == worker
+    wait_until(lambda: len(fds(worker)) <= before, "connections are closed")
+
+
+def test_requests_of_clients_that_left_are_not_sorted(nginx):
+    start(nginx, threads_wanted=1)
+    body = numbers(20000)
+    seconds = check_answer(nginx.post("/v1", body),
+                           range(1, 20001))["sort_ns"] / 1e9
+    for _ in range(12):
+        sock = nginx.connect()
+        sock.sendall(post("/v1", body))
+        busy(nginx)
+        time.sleep(0.02)
+        sock.close()
+    begin = time.monotonic()
+    check_answer(nginx.post("/v2", "1 2"), [1, 2])
+    assert time.monotonic() - begin < 6 * seconds
+
+
+def test_pipelined_request_behind_a_sort(nginx):
+    start(nginx)
+    answer = nginx.raw(
+        post("/v1", numbers(3000)) + post("/v2", b"1 2")
+        + b"GET /static HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200") == 3
+    assert answer.index(b'"count":3000,') < answer.index(b'"count":2,')
+    assert answer.endswith(b"static")
+
+
+@pytest.mark.parametrize("kind", ["quit", "reload"])
+def test_worker_that_drains_answers_first(nginx, kind):
+    start(nginx)
+    worker = nginx.worker
+    with nginx.connect() as sock:
+        sock.sendall(post("/v1", numbers(20000)))
+        busy(nginx)
+        if kind == "quit":
+            nginx.signal(signal.SIGQUIT)
+        else:
+            nginx.reload()
+        answer = sock.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200"), answer
+        while b"sort_ns" not in answer:
+            answer += sock.recv(65536)
+        assert b'"count":20000,' in answer
+    if kind == "reload":
+        wait_until(lambda: not alive(worker), "the old worker exits")
+        check_answer(nginx.post("/v2", "1 2"), [1, 2])
+    else:
+        assert nginx.process.wait(20) == 0
+        nginx.process = None
+
+
+def test_terminated_while_it_sorts(nginx):
+    start(nginx, threads_wanted=1)
+    body = numbers(15000)
+    with contextlib.ExitStack() as stack:
+        for _ in range(10):
+            sock = stack.enter_context(nginx.connect())
+            sock.sendall(post("/v1", body))
+            busy(nginx)
+        time.sleep(0.05)
+        begin = time.monotonic()
+        assert nginx.terminate() == 0
+        # one sort is finished, the nine that wait are not begun
+        assert time.monotonic() - begin < 5
+
+
+def test_worker_that_is_to_shut_down_in_time(nginx):
+    start(nginx, main="worker_shutdown_timeout 100ms;")
+    worker = nginx.worker
+    with nginx.connect() as sock:
+        sock.sendall(post("/v1", numbers(20000)))
+        busy(nginx)
+        nginx.reload()
+        wait_until(lambda: not alive(worker), "the old worker exits")
+    check_answer(nginx.post("/v2", "1 2"), [1, 2])
+
+
+def test_http2(nginx):
+    nginx.write_conf(
+        main="thread_pool sorters threads=2;",
+        http=f"count_plugin v2 {ALGORITHMS}/libsort_v2.so;"
+             "count_threads sorters;",
+        server=f"listen 127.0.0.1:{nginx.port + 1} http2;"
+               f"location / {{ count; count_sort v2; "
+               f"count_input {nginx.prefix}/input; }}")
+    nginx.write_file("input", "3 1 2")
+    nginx.start()
+    h2load = shutil.which("h2load")
+    if h2load is None:
+        pytest.skip("no h2load")
+    done = subprocess.run(
+        [h2load, "-n", "500", "-c", "5", "-m", "20",
+         f"http://127.0.0.1:{nginx.port + 1}/"],
+        capture_output=True, text=True, timeout=60, check=True)
+    assert "500 succeeded, 0 failed" in done.stdout, done.stdout
+    assert "status codes: 500 2xx" in done.stdout, done.stdout
