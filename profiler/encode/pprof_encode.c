@@ -1,0 +1,548 @@
+
+/*
+ * The messages of a pprof file, by protobuf-c (pprof_encode.h). The export
+ * thread.
+ *
+ * All messages of one profile are rows of a few arrays in one arena, and the
+ * bytes go to gzip as they are made.
+ */
+
+
+#include <errno.h>
+#include <string.h>
+
+#include "gzip_buffer.h"
+#include "pprof_encode.h"
+#include "pprof_tables.h"
+#include "profile.pb-c.h"
+
+
+/* The mapping of frames that are in no module; brackets: there is no file. */
+#define NO_MODULE_NAME "[synthetic]"
+
+#define LABEL_THREAD "thread"
+
+
+typedef Perftools__Profiles__Profile   profile_message;
+typedef Perftools__Profiles__ValueType value_type_message;
+typedef Perftools__Profiles__Sample    sample_message;
+typedef Perftools__Profiles__Label     label_message;
+typedef Perftools__Profiles__Mapping   mapping_message;
+typedef Perftools__Profiles__Location  location_message;
+typedef Perftools__Profiles__Line      line_message;
+typedef Perftools__Profiles__Function  function_message;
+
+
+/* A sample while equal ones are merged into it. */
+struct merged_sample {
+    uint64_t *location_ids;
+    uint32_t  n_locations;
+
+    /* A string; 0 is no label. */
+    uint32_t thread;
+
+    int64_t values[STACK_PROFILE_MAX_VALUES];
+};
+
+
+struct encoder {
+    const struct stack_profile *profile;
+    struct block_arena          arena;
+    struct pprof_tables         tables;
+
+    struct id_table       sample_ids;
+    struct merged_sample *samples;
+    uint32_t              samples_capacity;
+
+    profile_message message;
+};
+
+
+/* protobuf-c's sink, with what it feeds. */
+struct gzip_sink {
+    ProtobufCBuffer    base;
+    struct gzip_buffer gzip;
+};
+
+
+/*
+ * n messages of a type, as the array of pointers that protobuf-c wants of
+ * them; NULL if memory lacks.
+ */
+static void *
+new_messages(struct encoder *e, size_t n,
+             const ProtobufCMessageDescriptor *type)
+{
+    char  *rows;
+    void **pointers;
+    size_t i;
+
+    pointers = block_arena_alloc(&e->arena, n * sizeof(*pointers));
+    rows = block_arena_alloc(&e->arena, n * type->sizeof_message);
+
+    if (pointers == NULL || rows == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < n; i++) {
+        pointers[i] = rows + i * type->sizeof_message;
+        protobuf_c_message_init(type, pointers[i]);
+    }
+
+    return pointers;
+}
+
+
+static int
+is_sample(const void *rows, uint32_t id, const void *key)
+{
+    const struct merged_sample *a = rows, *b = key;
+
+    a += id;
+
+    return a->thread == b->thread && a->n_locations == b->n_locations
+           && memcmp(a->location_ids, b->location_ids,
+                     a->n_locations * sizeof(*a->location_ids))
+                  == 0;
+}
+
+
+/* The number of the sample that has this stack and thread, maybe a new one. */
+static uint32_t
+merged_sample(struct encoder *e, const struct merged_sample *key)
+{
+    uint32_t              hash, id;
+    struct merged_sample *samples;
+
+    hash = id_table_hash(key->location_ids,
+                         key->n_locations * sizeof(*key->location_ids))
+           ^ key->thread;
+
+    id = id_table_find(&e->sample_ids, hash, is_sample, e->samples, key);
+    if (id != ID_TABLE_NONE) {
+        return id;
+    }
+
+    samples = block_arena_room(&e->arena, e->samples, e->sample_ids.n,
+                               &e->samples_capacity, sizeof(*samples));
+    if (samples == NULL) {
+        return ID_TABLE_NONE;
+    }
+
+    e->samples = samples;
+    samples[e->sample_ids.n] = *key;
+
+    return id_table_add(&e->sample_ids, hash);
+}
+
+
+static int
+read_sample(struct encoder *e, const struct profile_sample *sample)
+{
+    uint32_t             i, id;
+    struct merged_sample key = {.n_locations = sample->n_frames};
+
+    key.thread = pprof_tables_string(&e->tables, sample->thread);
+    key.location_ids = block_arena_alloc(
+        &e->arena, sample->n_frames * sizeof(*key.location_ids));
+
+    if (key.thread == STRING_POOL_NONE || key.location_ids == NULL) {
+        return -ENOMEM;
+    }
+
+    for (i = 0; i < sample->n_frames; i++) {
+        id = pprof_tables_location(&e->tables, &sample->frames[i]);
+        if (id == ID_TABLE_NONE) {
+            return -ENOMEM;
+        }
+
+        key.location_ids[i] = (uint64_t) id + 1;
+    }
+
+    id = merged_sample(e, &key);
+    if (id == ID_TABLE_NONE) {
+        return -ENOMEM;
+    }
+
+    for (i = 0; i < e->profile->n_value_types; i++) {
+        e->samples[id].values[i] += sample->values[i];
+    }
+
+    return 0;
+}
+
+
+static int
+read_samples(struct encoder *e)
+{
+    int    rc = 0;
+    size_t i;
+
+    for (i = 0; rc == 0 && i < e->profile->n_samples; i++) {
+        rc = read_sample(e, &e->profile->samples[i]);
+    }
+
+    return rc;
+}
+
+
+static int
+make_labels(struct encoder *e, const struct merged_sample *sample,
+            sample_message *message)
+{
+    uint32_t key;
+
+    if (sample->thread == 0) {
+        return 0;
+    }
+
+    key = pprof_tables_string(&e->tables, LABEL_THREAD);
+    message->label
+        = new_messages(e, 1, &perftools__profiles__label__descriptor);
+
+    if (key == STRING_POOL_NONE || message->label == NULL) {
+        return -ENOMEM;
+    }
+
+    message->n_label = 1;
+    message->label[0]->key = key;
+    message->label[0]->str = sample->thread;
+
+    return 0;
+}
+
+
+static int
+make_samples(struct encoder *e)
+{
+    uint32_t              i;
+    sample_message       *message;
+    struct merged_sample *sample;
+
+    e->message.sample = new_messages(e, e->sample_ids.n,
+                                     &perftools__profiles__sample__descriptor);
+    if (e->message.sample == NULL) {
+        return -ENOMEM;
+    }
+
+    e->message.n_sample = e->sample_ids.n;
+
+    for (i = 0; i < e->sample_ids.n; i++) {
+        sample = &e->samples[i];
+        message = e->message.sample[i];
+
+        message->n_location_id = sample->n_locations;
+        message->location_id = sample->location_ids;
+        message->n_value = e->profile->n_value_types;
+        message->value = sample->values;
+
+        if (make_labels(e, sample, message) != 0) {
+            return -ENOMEM;
+        }
+    }
+
+    return 0;
+}
+
+
+/* A number of the string table; -1 if memory lacks. */
+static int64_t
+string_id(struct encoder *e, const char *text)
+{
+    uint32_t id;
+
+    id = pprof_tables_string(&e->tables, text);
+
+    return id == STRING_POOL_NONE ? -1 : (int64_t) id;
+}
+
+
+static int64_t
+build_id_string(struct encoder *e, const struct module_identity *module)
+{
+    char              text[2 * MODULE_BUILD_ID_MAX + 1];
+    uint32_t          i;
+    static const char digits[] = "0123456789abcdef";
+
+    for (i = 0; i < module->build_id_len && i < MODULE_BUILD_ID_MAX; i++) {
+        text[2 * i] = digits[module->build_id[i] >> 4];
+        text[2 * i + 1] = digits[module->build_id[i] & 15];
+    }
+
+    text[2 * i] = '\0';
+
+    return string_id(e, text);
+}
+
+
+/*
+ * Viewers stop looking for symbols if any of the flags is set, so the others
+ * follow has_functions.
+ */
+static int
+make_mapping(struct encoder *e, const struct pprof_mapping *mapping,
+             mapping_message *message)
+{
+    const struct module_identity *module;
+
+    message->memory_start = mapping->range.start;
+    message->memory_limit = mapping->range.limit;
+
+    if (mapping->module == STACK_FRAME_NO_MODULE) {
+        message->filename = string_id(e, NO_MODULE_NAME);
+        message->has_functions = 1;
+
+        return message->filename == -1 ? -ENOMEM : 0;
+    }
+
+    module = e->profile->modules[mapping->module];
+
+    message->file_offset = module->text_offset;
+    message->filename = string_id(e, module->path);
+    message->build_id = build_id_string(e, module);
+
+    if (mapping->has_functions) {
+        message->has_functions = 1;
+        message->has_filenames = mapping->has_filenames;
+        message->has_line_numbers = mapping->has_line_numbers;
+        message->has_inline_frames = mapping->has_inline_frames;
+    }
+
+    return message->filename == -1 || message->build_id == -1 ? -ENOMEM : 0;
+}
+
+
+static int
+make_mappings(struct encoder *e)
+{
+    int      rc = 0;
+    uint32_t i;
+
+    e->message.mapping = new_messages(
+        e, e->tables.n_mappings, &perftools__profiles__mapping__descriptor);
+    if (e->message.mapping == NULL) {
+        return -ENOMEM;
+    }
+
+    e->message.n_mapping = e->tables.n_mappings;
+
+    for (i = 0; rc == 0 && i < e->tables.n_mappings; i++) {
+        e->message.mapping[i]->id = (uint64_t) i + 1;
+        rc = make_mapping(e, &e->tables.mappings[i], e->message.mapping[i]);
+    }
+
+    return rc;
+}
+
+
+static int
+make_lines(struct encoder *e, const struct pprof_location *location,
+           location_message *message)
+{
+    uint32_t i;
+
+    message->line = new_messages(e, location->n_lines,
+                                 &perftools__profiles__line__descriptor);
+    if (message->line == NULL) {
+        return -ENOMEM;
+    }
+
+    message->n_line = location->n_lines;
+
+    for (i = 0; i < location->n_lines; i++) {
+        message->line[i]->function_id
+            = (uint64_t) location->lines[i].function + 1;
+        message->line[i]->line = location->lines[i].line;
+    }
+
+    return 0;
+}
+
+
+static int
+make_locations(struct encoder *e)
+{
+    int                    rc = 0;
+    uint32_t               i, n = e->tables.location_ids.n;
+    location_message      *message;
+    struct pprof_location *location;
+
+    e->message.location
+        = new_messages(e, n, &perftools__profiles__location__descriptor);
+    if (e->message.location == NULL) {
+        return -ENOMEM;
+    }
+
+    e->message.n_location = n;
+
+    for (i = 0; rc == 0 && i < n; i++) {
+        location = &e->tables.locations[i];
+        message = e->message.location[i];
+
+        message->id = (uint64_t) i + 1;
+        message->mapping_id = (uint64_t) location->mapping + 1;
+        message->address = location->address;
+        rc = make_lines(e, location, message);
+    }
+
+    return rc;
+}
+
+
+static int
+make_functions(struct encoder *e)
+{
+    uint32_t               i, n = e->tables.function_ids.n;
+    function_message      *message;
+    struct pprof_function *function;
+
+    e->message.function
+        = new_messages(e, n, &perftools__profiles__function__descriptor);
+    if (e->message.function == NULL) {
+        return -ENOMEM;
+    }
+
+    e->message.n_function = n;
+
+    for (i = 0; i < n; i++) {
+        function = &e->tables.functions[i];
+        message = e->message.function[i];
+
+        message->id = (uint64_t) i + 1;
+        message->name = function->name;
+        message->system_name = function->system_name;
+        message->filename = function->file;
+        message->start_line = function->start_line;
+    }
+
+    return 0;
+}
+
+
+static int
+make_value_type(struct encoder *e, const struct profile_value_type *type,
+                value_type_message *message)
+{
+    message->type = string_id(e, type->type);
+    message->unit = string_id(e, type->unit);
+
+    return message->type == -1 || message->unit == -1 ? -ENOMEM : 0;
+}
+
+
+static int
+make_header(struct encoder *e)
+{
+    uint32_t                    i;
+    const struct stack_profile *p = e->profile;
+    value_type_message        **types;
+
+    types = new_messages(e, p->n_value_types + 1,
+                         &perftools__profiles__value_type__descriptor);
+    if (types == NULL) {
+        return -ENOMEM;
+    }
+
+    for (i = 0; i < p->n_value_types; i++) {
+        if (make_value_type(e, &p->value_types[i], types[i]) != 0) {
+            return -ENOMEM;
+        }
+    }
+
+    e->message.n_sample_type = p->n_value_types;
+    e->message.sample_type = types;
+    e->message.period_type = types[p->n_value_types];
+    e->message.period = p->period;
+    e->message.time_nanos = p->time_ns;
+    e->message.duration_nanos = p->duration_ns;
+
+    if (p->default_value_type < p->n_value_types) {
+        e->message.default_sample_type = types[p->default_value_type]->type;
+    }
+
+    return make_value_type(e, &p->period_type, e->message.period_type);
+}
+
+
+static int
+make_message(struct encoder *e, struct symbolizer *symbolizer)
+{
+    int    rc;
+    size_t i;
+    static int (*const steps[])(struct encoder * e)
+        = {make_header, make_samples, make_mappings, make_locations,
+           make_functions};
+
+    rc = pprof_tables_init(&e->tables, e->profile, &e->arena);
+
+    if (rc == 0) {
+        rc = read_samples(e);
+    }
+
+    if (rc == 0) {
+        rc = pprof_tables_name(&e->tables, symbolizer);
+    }
+
+    for (i = 0; rc == 0 && i < sizeof(steps) / sizeof(steps[0]); i++) {
+        rc = steps[i](e);
+    }
+
+    /* Last, because all steps add strings. */
+    e->message.n_string_table = e->tables.strings.ids.n;
+    e->message.string_table = e->tables.strings.texts;
+
+    return rc;
+}
+
+
+static void
+sink_bytes(ProtobufCBuffer *buffer, size_t len, const uint8_t *data)
+{
+    gzip_buffer_add(&((struct gzip_sink *) buffer)->gzip, data, len);
+}
+
+
+static int
+write_message(const profile_message *message, int gzip_level, uint8_t **out,
+              size_t *out_len)
+{
+    int              rc;
+    struct gzip_sink sink;
+
+    sink.base.append = sink_bytes;
+
+    rc = gzip_buffer_init(&sink.gzip, gzip_level);
+    if (rc != 0) {
+        return rc;
+    }
+
+    perftools__profiles__profile__pack_to_buffer(message, &sink.base);
+
+    return gzip_buffer_finish(&sink.gzip, out, out_len);
+}
+
+
+int
+pprof_encode(const struct stack_profile *profile, struct symbolizer *symbolizer,
+             int gzip_level, uint8_t **out, size_t *out_len)
+{
+    int            rc;
+    struct encoder e = {.profile = profile};
+
+    e.sample_ids.arena = &e.arena;
+    perftools__profiles__profile__init(&e.message);
+
+    rc = make_message(&e, symbolizer);
+
+    if (symbolizer != NULL) {
+        symbolizer_trim(symbolizer);
+    }
+
+    if (rc == 0) {
+        rc = write_message(&e.message, gzip_level, out, out_len);
+    }
+
+    block_arena_free(&e.arena);
+
+    return rc;
+}
