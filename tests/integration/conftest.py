@@ -69,16 +69,17 @@ def nginx(new_nginx):
 
 @pytest.fixture(scope="session")
 def compile_plugin():
-    """A function (path, source, *flags) that compiles a sort plug-in from C
-    text and puts it at path by rename."""
+    """A function (path, **macros) that compiles tests/plugins/version_plugin.c
+    with those macros and puts the plug-in at path by rename."""
 
-    def compile_to(path, source, *flags):
+    def compile_to(path, **macros):
         new = f"{path}.new"
         subprocess.run(
-            [os.environ.get("CC", "gcc"), "-x", "c", "-std=c11", "-O1", "-g",
-             "-shared", "-fPIC", f"-I{SOURCE / 'algorithms'}", *flags,
-             "-o", new, "-"],
-            input=source.encode(), check=True)
+            [os.environ.get("CC", "gcc"), "-std=c11", "-O1", "-g", "-shared",
+             "-fPIC", f"-I{SOURCE / 'algorithms'}",
+             *(f"-D{name}={value}" for name, value in macros.items()),
+             "-o", new, SOURCE / "tests" / "plugins" / "version_plugin.c"],
+            check=True)
         os.replace(new, path)
         return path
 

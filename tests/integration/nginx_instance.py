@@ -159,8 +159,9 @@ def maps(pid):
 
 
 def memory(pid):
-    """Bytes of a process, from /proc/PID/smaps_rollup: {"rss", "private"};
-    private is what goes away with it."""
+    """Bytes of a process, from /proc/PID/smaps_rollup: {"rss", "private",
+    "anonymous"}. Private goes away with it; anonymous is what it wrote to, and
+    unlike private does not depend on what it still shares with its forks."""
     total = {}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         name, value = line.split(":")
@@ -168,6 +169,7 @@ def memory(pid):
     return {
         "rss": total["Rss"],
         "private": total["Private_Clean"] + total["Private_Dirty"],
+        "anonymous": total["Anonymous"],
     }
 
 
