@@ -59,12 +59,13 @@ class DemoNginx:
         return pid if ours else None
 
     def workers(self):
-        """Pids of the workers that accept connections."""
+        """Pids of the workers that accept connections. One that shuts down
+        says so in its title, and one that is just dying has none."""
         master = self.master()
         if master is None:
             return []
         return [pid for pid in _children(master)
-                if "shutting down" not in _title(pid)]
+                if _title(pid).strip("\0 ") == "nginx: worker process"]
 
     def worker(self):
         workers = self.workers()
