@@ -30,4 +30,4 @@ for go in ${GO:-go /usr/local/go/bin/go}; do
     exit 0
 done
 
-without 'Go is not installed'
+without 'no Go that runs'
