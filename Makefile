@@ -40,7 +40,7 @@ PLUGINS := $(ALGORITHMS)/libsort_v1.so $(ALGORITHMS)/libsort_v2.so \
 all: modules plugins
 .PHONY: all modules plugins test test-long bench format lint clean help
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(BUILD)/obj/%.o
 
 help:
 	@echo 'make              the modules, libnprof.so and the plug-ins'

@@ -12,7 +12,7 @@
 
 
 /* The module of a frame that lies in none: its address is meaningless. */
-#define STACK_FRAME_NO_MODULE  UINT32_MAX
+#define STACK_FRAME_NO_MODULE UINT32_MAX
 
 
 enum stack_frame_kind {
@@ -49,13 +49,13 @@ struct stack_frame {
      * its callers the byte before the return address, so that it lies in the
      * calling instruction.
      */
-    uint64_t  address;
+    uint64_t address;
 
     /* An index of the profile's modules, or STACK_FRAME_NO_MODULE. */
-    uint32_t  module;
+    uint32_t module;
 
     /* An enum stack_frame_kind. */
-    uint32_t  kind;
+    uint32_t kind;
 };
 
 

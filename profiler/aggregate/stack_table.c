@@ -1,0 +1,439 @@
+
+/*
+ * An open-addressing hash table of stacks; see stack_table.h.
+ */
+
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../sample/thread_slot.h"
+#include "../unwind/stack_unwind.h"
+#include "stack_table.h"
+
+
+/* Twice the entries, so that probes stay short; a power of two. */
+#define HASH_SIZE (STACK_TABLE_MAX * 2)
+
+/*
+ * A frame in 8 bytes: kind in the top 8 bits, module in the next 16, and the
+ * offset in the module's executable segment in 40.
+ */
+#define PACK_KIND_SHIFT 56
+#define PACK_MODULE_SHIFT 40
+#define PACK_NO_MODULE 0xffffu
+#define PACK_OFFSET_MASK ((1ull << PACK_MODULE_SHIFT) - 1)
+
+
+struct stack_entry {
+    uint64_t hash;
+
+    /* An index of packed, and of threads. */
+    uint32_t first_frame;
+    uint16_t n_frames;
+    uint16_t thread;
+
+    int64_t values[CPU_VALUES];
+};
+
+
+struct stack_table {
+    const struct module_table *modules;
+
+    struct stack_entry *entries;
+    uint32_t            n_entries;
+
+    uint64_t *packed;
+    uint32_t  n_packed;
+
+    /* 1 + an index of entries, or 0. */
+    uint32_t *hash;
+
+    char     threads[STACK_TABLE_THREADS][THREAD_NAME_MAX];
+    uint16_t n_threads;
+
+    uint64_t overflows;
+};
+
+
+struct stack_snapshot {
+    uint32_t n_entries;
+    int64_t  values[][CPU_VALUES];
+};
+
+
+struct stack_table *
+stack_table_create(const struct module_table *modules)
+{
+    struct stack_table *table;
+
+    table = calloc(1, sizeof(*table));
+    if (table == NULL) {
+        return NULL;
+    }
+
+    /* large, and so mapped: pages that were never used cost nothing */
+    table->modules = modules;
+    table->entries = calloc(STACK_TABLE_MAX, sizeof(table->entries[0]));
+    table->packed = calloc(STACK_TABLE_FRAMES_MAX, sizeof(table->packed[0]));
+    table->hash = calloc(HASH_SIZE, sizeof(table->hash[0]));
+
+    if (table->entries == NULL || table->packed == NULL
+        || table->hash == NULL) {
+        stack_table_destroy(table);
+        return NULL;
+    }
+
+    return table;
+}
+
+
+void
+stack_table_destroy(struct stack_table *table)
+{
+    free(table->entries);
+    free(table->packed);
+    free(table->hash);
+    free(table);
+}
+
+
+static uint64_t
+frame_pack(const struct module_table *modules, const struct stack_frame *frame)
+{
+    uint64_t packed;
+
+    packed = (uint64_t) frame->kind << PACK_KIND_SHIFT;
+
+    if (frame->module == STACK_FRAME_NO_MODULE) {
+        return packed | (uint64_t) PACK_NO_MODULE << PACK_MODULE_SHIFT;
+    }
+
+    return packed | (uint64_t) frame->module << PACK_MODULE_SHIFT
+           | ((frame->address - modules->identities[frame->module]->text_start)
+              & PACK_OFFSET_MASK);
+}
+
+
+static void
+frame_unpack(const struct module_table *modules, uint64_t packed,
+             struct stack_frame *frame)
+{
+    uint32_t module;
+
+    module = (uint32_t) (packed >> PACK_MODULE_SHIFT) & 0xffff;
+    frame->kind = (uint32_t) (packed >> PACK_KIND_SHIFT);
+
+    if (module == PACK_NO_MODULE) {
+        frame->module = STACK_FRAME_NO_MODULE;
+        frame->address = 0;
+        return;
+    }
+
+    frame->module = module;
+    frame->address
+        = (packed & PACK_OFFSET_MASK) + modules->identities[module]->text_start;
+}
+
+
+static uint16_t
+thread_index(struct stack_table *table, const char *name)
+{
+    uint16_t i;
+
+    for (i = 0; i < table->n_threads; i++) {
+        if (strcmp(table->threads[i], name) == 0) {
+            return i;
+        }
+    }
+
+    if (i == STACK_TABLE_THREADS) {
+        return STACK_TABLE_THREADS - 1;
+    }
+
+    strncpy(table->threads[i], name, THREAD_NAME_MAX - 1);
+    table->n_threads++;
+
+    return i;
+}
+
+
+/* A multiply-and-rotate hash over whole words; seeds need not be secret. */
+static uint64_t
+stack_hash(const uint64_t *packed, uint32_t n, uint16_t thread)
+{
+    uint32_t i;
+    uint64_t hash;
+
+    hash = thread + 0x9e3779b97f4a7c15ull;
+
+    for (i = 0; i < n; i++) {
+        hash = (hash ^ packed[i]) * 0xff51afd7ed558ccdull;
+        hash ^= hash >> 32;
+    }
+
+    return hash;
+}
+
+
+/* The place in hash[] of the stack, or the free one where it belongs. */
+static uint32_t *
+stack_find(struct stack_table *table, const uint64_t *packed, uint32_t n,
+           uint16_t thread, uint64_t hash)
+{
+    uint32_t            at;
+    struct stack_entry *entry;
+
+    for (at = (uint32_t) hash & (HASH_SIZE - 1); table->hash[at] != 0;
+         at = (at + 1) & (HASH_SIZE - 1)) {
+        entry = &table->entries[table->hash[at] - 1];
+
+        if (entry->hash == hash && entry->thread == thread
+            && entry->n_frames == n
+            && memcmp(&table->packed[entry->first_frame], packed,
+                      n * sizeof(packed[0]))
+                   == 0) {
+            break;
+        }
+    }
+
+    return &table->hash[at];
+}
+
+
+/* The entry of the stack, made if need be; NULL if the table is full. */
+static struct stack_entry *
+stack_entry_of(struct stack_table *table, const uint64_t *packed, uint32_t n,
+               uint16_t thread, bool reserve)
+{
+    uint32_t            entries_max, frames_max;
+    uint32_t           *place;
+    uint64_t            hash;
+    struct stack_entry *entry;
+
+    hash = stack_hash(packed, n, thread);
+    place = stack_find(table, packed, n, thread, hash);
+
+    if (*place != 0) {
+        return &table->entries[*place - 1];
+    }
+
+    /* each thread's "[other]" has its place kept */
+    entries_max = STACK_TABLE_MAX - (reserve ? 0 : STACK_TABLE_THREADS);
+    frames_max = STACK_TABLE_FRAMES_MAX - (reserve ? 0 : STACK_TABLE_THREADS);
+
+    if (table->n_entries >= entries_max || table->n_packed + n > frames_max) {
+        return NULL;
+    }
+
+    entry = &table->entries[table->n_entries++];
+    entry->hash = hash;
+    entry->thread = thread;
+    entry->first_frame = table->n_packed;
+    entry->n_frames = (uint16_t) n;
+
+    memcpy(&table->packed[table->n_packed], packed, n * sizeof(packed[0]));
+    table->n_packed += n;
+
+    *place = table->n_entries;
+
+    return entry;
+}
+
+
+void
+stack_table_add(struct stack_table *table, const char *thread,
+                const struct stack_frame *frames, uint32_t n_frames,
+                int64_t samples, int64_t nanoseconds)
+{
+    uint16_t            index;
+    uint32_t            i;
+    uint64_t            packed[STACK_UNWIND_MAX + 1];
+    struct stack_entry *entry;
+
+    const struct stack_frame other = {
+        .module = STACK_FRAME_NO_MODULE,
+        .kind = STACK_FRAME_OTHER,
+    };
+
+    index = thread_index(table, thread);
+
+    for (i = 0; i < n_frames && i <= STACK_UNWIND_MAX; i++) {
+        packed[i] = frame_pack(table->modules, &frames[i]);
+    }
+
+    entry = stack_entry_of(table, packed, i, index, false);
+
+    if (entry == NULL) {
+        table->overflows += (uint64_t) samples;
+        packed[0] = frame_pack(table->modules, &other);
+        entry = stack_entry_of(table, packed, 1, index, true);
+    }
+
+    if (entry != NULL) {
+        entry->values[CPU_SAMPLES] += samples;
+        entry->values[CPU_NANOSECONDS] += nanoseconds;
+    }
+}
+
+
+uint32_t
+stack_table_used(const struct stack_table *table)
+{
+    return table->n_entries;
+}
+
+
+uint64_t
+stack_table_overflows(const struct stack_table *table)
+{
+    return table->overflows;
+}
+
+
+struct stack_snapshot *
+stack_table_snapshot(const struct stack_table *table)
+{
+    uint32_t               i;
+    struct stack_snapshot *snapshot;
+
+    snapshot = malloc(sizeof(*snapshot)
+                      + table->n_entries * sizeof(snapshot->values[0]));
+    if (snapshot == NULL) {
+        return NULL;
+    }
+
+    snapshot->n_entries = table->n_entries;
+
+    for (i = 0; i < table->n_entries; i++) {
+        memcpy(snapshot->values[i], table->entries[i].values,
+               sizeof(snapshot->values[i]));
+    }
+
+    return snapshot;
+}
+
+
+void
+stack_snapshot_free(struct stack_snapshot *snapshot)
+{
+    free(snapshot);
+}
+
+
+/* Whether the entry grew since the snapshot, and by how much. */
+static bool
+entry_growth(const struct stack_table *table, uint32_t i,
+             const struct stack_snapshot *since, int64_t *values)
+{
+    unsigned v;
+    bool     grew;
+
+    grew = false;
+
+    for (v = 0; v < CPU_VALUES; v++) {
+        values[v] = table->entries[i].values[v];
+        if (i < since->n_entries) {
+            values[v] -= since->values[i][v];
+        }
+        grew |= values[v] != 0;
+    }
+
+    return grew;
+}
+
+
+/* The profile and its arrays in their final sizes, all still empty. */
+static struct stack_profile *
+profile_allocate(const struct stack_table *table, size_t n_samples,
+                 size_t n_frames)
+{
+    size_t                modules, samples, threads;
+    unsigned char        *at;
+    struct stack_profile *profile;
+    struct stack_frame   *frames;
+
+    modules = table->modules->n_identities * sizeof(struct module_identity *);
+    samples = n_samples * sizeof(struct profile_sample);
+    threads = sizeof(table->threads);
+
+    at = calloc(1, sizeof(*profile) + modules + samples
+                       + n_frames * sizeof(*frames) + threads);
+    if (at == NULL) {
+        return NULL;
+    }
+
+    profile = (struct stack_profile *) at;
+    at += sizeof(*profile);
+    profile->modules = (struct module_identity **) at;
+    at += modules;
+    profile->samples = (struct profile_sample *) at;
+
+    return profile;
+}
+
+
+struct stack_profile *
+stack_table_profile(const struct stack_table    *table,
+                    const struct stack_snapshot *since)
+{
+    char                  *threads;
+    size_t                 n_samples, n_frames;
+    int64_t                values[CPU_VALUES];
+    uint32_t               i, f;
+    struct stack_entry    *entry;
+    struct stack_frame    *frames;
+    struct stack_profile  *profile;
+    struct profile_sample *sample;
+
+    n_samples = 0;
+    n_frames = 0;
+
+    for (i = 0; i < table->n_entries; i++) {
+        if (entry_growth(table, i, since, values)) {
+            n_samples++;
+            n_frames += table->entries[i].n_frames;
+        }
+    }
+
+    profile = profile_allocate(table, n_samples, n_frames);
+    if (profile == NULL) {
+        return NULL;
+    }
+
+    frames = (struct stack_frame *) (profile->samples + n_samples);
+    threads = (char *) (frames + n_frames);
+    memcpy(threads, table->threads, sizeof(table->threads));
+
+    profile->n_modules = table->modules->n_identities;
+    memcpy(profile->modules, table->modules->identities,
+           profile->n_modules * sizeof(profile->modules[0]));
+
+    for (i = 0; i < table->n_entries; i++) {
+        if (!entry_growth(table, i, since, values)) {
+            continue;
+        }
+
+        entry = &table->entries[i];
+        sample = &profile->samples[profile->n_samples++];
+        sample->frames = frames;
+        sample->n_frames = entry->n_frames;
+        sample->thread = threads + entry->thread * THREAD_NAME_MAX;
+        memcpy(sample->values, values, sizeof(values));
+
+        for (f = 0; f < entry->n_frames; f++) {
+            frame_unpack(table->modules, table->packed[entry->first_frame + f],
+                         frames++);
+        }
+    }
+
+    return profile;
+}
+
+
+void
+stack_profile_free(struct stack_profile *profile)
+{
+    free(profile);
+}

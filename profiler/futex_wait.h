@@ -1,0 +1,54 @@
+
+/*
+ * A wake-up flag of one waiting thread: a futex word that is 1 from the wake
+ * to the next wait.
+ */
+
+
+#ifndef NPROF_FUTEX_WAIT_H
+#define NPROF_FUTEX_WAIT_H
+
+
+#include <linux/futex.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+
+/*
+ * Waits until the flag is 1, for timeout_ns nanoseconds at most, or a signal,
+ * and sets it to 0.
+ */
+static inline void
+futex_flag_wait(_Atomic uint32_t *flag, int64_t timeout_ns)
+{
+    struct timespec timeout;
+
+    timeout.tv_sec = (time_t) (timeout_ns / 1000000000);
+    timeout.tv_nsec = (long) (timeout_ns % 1000000000);
+
+    if (timeout_ns > 0
+        && atomic_load_explicit(flag, memory_order_acquire) == 0) {
+        (void) syscall(SYS_futex, flag, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL,
+                       0);
+    }
+
+    /* acquire: pairs with the release of futex_flag_wake() */
+    (void) atomic_exchange_explicit(flag, 0, memory_order_acquire);
+}
+
+
+/* Any thread; async-signal-safe, errno aside. */
+static inline void
+futex_flag_wake(_Atomic uint32_t *flag)
+{
+    if (atomic_exchange_explicit(flag, 1, memory_order_acq_rel) == 0) {
+        (void) syscall(SYS_futex, flag, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    }
+}
+
+
+#endif /* NPROF_FUTEX_WAIT_H */

@@ -1,0 +1,56 @@
+
+/*
+ * What the parts of the HTTP endpoint share.
+ */
+
+
+#ifndef NGX_HTTP_PROFILER_H
+#define NGX_HTTP_PROFILER_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ngx_profiler.h"
+
+
+extern ngx_module_t ngx_http_profiler_module;
+
+
+/*
+ * Replies (ngx_http_profiler_reply.c). Each sends a whole response, and
+ * returns what a content handler returns.
+ */
+
+/* body is copied; filename may be NULL: then there is no disposition */
+ngx_int_t ngx_http_profiler_send(ngx_http_request_t *r, ngx_uint_t status,
+                                 ngx_str_t *type, ngx_str_t *filename,
+                                 const u_char *body, size_t len);
+
+/* headers only, with no length: what a HEAD request gets at once */
+ngx_int_t ngx_http_profiler_send_header(ngx_http_request_t *r, ngx_str_t *type,
+                                        ngx_str_t *filename);
+
+/* text/plain, with the header that makes `go tool pprof` show the message */
+ngx_int_t ngx_http_profiler_send_error(ngx_http_request_t *r, ngx_uint_t status,
+                                       const char *message);
+
+
+/*
+ * Replies that a job of libnprof makes (ngx_http_profiler_job.c). They return
+ * NGX_DONE, and the request is finalized when the job is done; a client that
+ * goes away drops the job.
+ */
+
+/* waits seconds before it finishes the job, if that has a window */
+ngx_int_t ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
+                                ngx_str_t *input, ngx_uint_t seconds,
+                                ngx_str_t *type, ngx_str_t *filename);
+
+
+/* POST of addresses (ngx_http_profiler_symbol.c) */
+ngx_int_t ngx_http_profiler_symbol(ngx_http_request_t *r);
+
+
+#endif /* NGX_HTTP_PROFILER_H */

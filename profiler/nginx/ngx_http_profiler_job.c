@@ -1,0 +1,169 @@
+
+/*
+ * Requests whose reply a job makes: the window's timer, the job's end, and
+ * the client that goes away meanwhile.
+ */
+
+
+#include "ngx_http_profiler.h"
+
+
+/*
+ * The longest that a reply may take once its window is over. The timer also
+ * keeps a worker that drains from leaving before the reply is sent.
+ */
+#define NGX_HTTP_PROFILER_REPLY_TIMEOUT 30000
+
+
+typedef struct {
+    ngx_http_request_t *request;
+
+    /* NULL once it is done */
+    ngx_profiler_job_t *job;
+
+    /* of the window's end, then of the reply */
+    ngx_event_t timer;
+    ngx_uint_t  finished; /* unsigned  finished:1; */
+
+    ngx_str_t *type;
+    ngx_str_t *filename;
+} ngx_http_profiler_ctx_t;
+
+
+static void ngx_http_profiler_timer(ngx_event_t *ev);
+static void ngx_http_profiler_done(void *data, const u_char *body, size_t len);
+static void ngx_http_profiler_cleanup(void *data);
+
+
+ngx_int_t
+ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
+                      ngx_str_t *input, ngx_uint_t seconds, ngx_str_t *type,
+                      ngx_str_t *filename)
+{
+    ngx_http_cleanup_t      *cln;
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_profiler_ctx_t));
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->request = r;
+    ctx->type = type;
+    ctx->filename = filename;
+    ctx->finished = kind != NPROF_JOB_CPU;
+
+    ctx->timer.handler = ngx_http_profiler_timer;
+    ctx->timer.data = ctx;
+    ctx->timer.log = r->connection->log;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_profiler_cleanup;
+    cln->data = ctx;
+
+    ctx->job = ngx_profiler_job_start(kind, input, ngx_http_profiler_done, ctx,
+                                      r->connection->log);
+    if (ctx->job == NULL) {
+        return ngx_http_profiler_send_error(
+            r, NGX_HTTP_SERVICE_UNAVAILABLE,
+            "the profiler is busy, see nginx's log");
+    }
+
+    ngx_add_timer(&ctx->timer, ctx->finished ? NGX_HTTP_PROFILER_REPLY_TIMEOUT
+                                             : seconds * 1000);
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_profiler_finalize(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_connection_t *c;
+
+    c = r->connection;
+
+    ngx_http_finalize_request(r, rc);
+    ngx_http_run_posted_requests(c);
+}
+
+
+static void
+ngx_http_profiler_timer(ngx_event_t *ev)
+{
+    ngx_http_request_t      *r;
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+
+    if (!ctx->finished) {
+        ctx->finished = 1;
+        ngx_add_timer(&ctx->timer, NGX_HTTP_PROFILER_REPLY_TIMEOUT);
+        ngx_profiler_job_finish(ctx->job);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "profiler made no reply in %d ms",
+                  NGX_HTTP_PROFILER_REPLY_TIMEOUT);
+
+    ngx_http_profiler_finalize(
+        r, ngx_http_profiler_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
+                                        "the profiler made no reply in time"));
+}
+
+
+static void
+ngx_http_profiler_done(void *data, const u_char *body, size_t len)
+{
+    ngx_int_t                rc;
+    ngx_http_request_t      *r;
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = data;
+    r = ctx->request;
+
+    ctx->job = NULL;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    if (body == NULL) {
+        rc = ngx_http_profiler_send_error(
+            r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+            "the profile failed, see nginx's log");
+    } else {
+        rc = ngx_http_profiler_send(r, NGX_HTTP_OK, ctx->type, ctx->filename,
+                                    body, len);
+    }
+
+    ngx_http_profiler_finalize(r, rc);
+}
+
+
+static void
+ngx_http_profiler_cleanup(void *data)
+{
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = data;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    if (ctx->job) {
+        ngx_profiler_job_drop(ctx->job);
+        ctx->job = NULL;
+    }
+}

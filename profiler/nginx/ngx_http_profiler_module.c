@@ -1,0 +1,420 @@
+
+/*
+ * The HTTP endpoint of the profiler: what /debug/pprof/ is in Go programs.
+ * This file has its directive and its paths.
+ */
+
+
+#include "ngx_http_profiler.h"
+
+
+#define NGX_HTTP_PROFILER_SECONDS 30
+
+
+typedef struct {
+    ngx_str_t  name;
+    ngx_uint_t methods;
+    ngx_int_t (*handler)(ngx_http_request_t *r);
+    const char *about;
+} ngx_http_profiler_path_t;
+
+
+static char     *ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
+                                            void *conf);
+static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
+                                           ngx_str_t          *path);
+static ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_index(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_profile(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_cmdline(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
+
+
+/* clang-format off: the tables look as everywhere in nginx */
+
+static ngx_command_t ngx_http_profiler_commands[] = {
+
+    {ngx_string("profiler_endpoint"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
+     ngx_http_profiler_endpoint, 0, 0, NULL},
+
+    ngx_null_command};
+
+
+static ngx_http_module_t ngx_http_profiler_module_ctx = {
+    NULL, /* preconfiguration */
+    NULL, /* postconfiguration */
+
+    NULL, /* create main configuration */
+    NULL, /* init main configuration */
+
+    NULL, /* create server configuration */
+    NULL, /* merge server configuration */
+
+    NULL, /* create location configuration */
+    NULL  /* merge location configuration */
+};
+
+
+ngx_module_t ngx_http_profiler_module
+    = {NGX_MODULE_V1,
+       &ngx_http_profiler_module_ctx, /* module context */
+       ngx_http_profiler_commands,    /* module directives */
+       NGX_HTTP_MODULE,               /* module type */
+       NULL,                          /* init master */
+       NULL,                          /* init module */
+       NULL,                          /* init process */
+       NULL,                          /* init thread */
+       NULL,                          /* exit thread */
+       NULL,                          /* exit process */
+       NULL,                          /* exit master */
+       NGX_MODULE_V1_PADDING};
+
+
+static ngx_http_profiler_path_t ngx_http_profiler_paths[] = {
+
+    {ngx_string("profile"), NGX_HTTP_GET | NGX_HTTP_HEAD,
+     ngx_http_profiler_profile, "CPU of this worker over ?seconds=N (30)"},
+
+    {ngx_string("symbol"), NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_POST,
+     ngx_http_profiler_symbol,
+     "names of the addresses in a POST, 0xADDR+0xADDR"},
+
+    {ngx_string("cmdline"), NGX_HTTP_GET | NGX_HTTP_HEAD,
+     ngx_http_profiler_cmdline, "the command line, NUL between arguments"},
+
+    {ngx_string("status"), NGX_HTTP_GET | NGX_HTTP_HEAD,
+     ngx_http_profiler_status,
+     "what the profiler of this worker counts, as JSON"},
+};
+
+/* clang-format on */
+
+#define NGX_HTTP_PROFILER_PATHS \
+    (sizeof(ngx_http_profiler_paths) / sizeof(ngx_http_profiler_paths[0]))
+
+
+static ngx_str_t ngx_http_profiler_octets
+    = ngx_string("application/octet-stream");
+static ngx_str_t ngx_http_profiler_json = ngx_string("application/json");
+static ngx_str_t ngx_http_profiler_text
+    = ngx_string("text/plain; charset=utf-8");
+static ngx_str_t ngx_http_profiler_html
+    = ngx_string("text/html; charset=utf-8");
+
+
+static char *
+ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_profiler_conf_t      *pcf;
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->handler == ngx_http_profiler_handler) {
+        return "is duplicate";
+    }
+
+    if (clcf->named) {
+        return "is not allowed in a named location";
+    }
+
+#if (NGX_PCRE)
+    if (clcf->regex) {
+        return "is not allowed in a location given by a regular expression";
+    }
+#endif
+
+    if (clcf->noname) {
+        return "is not allowed in an \"if\" or \"limit_except\"";
+    }
+
+    clcf->handler = ngx_http_profiler_handler;
+
+    if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
+        clcf->auto_redirect = 1;
+    }
+
+    pcf = (ngx_profiler_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                               ngx_profiler_module);
+    pcf->endpoint = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_profiler_handler(ngx_http_request_t *r)
+{
+    ngx_str_t                 path;
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    ngx_http_profiler_path_t *p;
+
+    if (ngx_http_profiler_subpath(r, &path) == NGX_DECLINED) {
+        return ngx_http_profiler_redirect(r);
+    }
+
+    if (path.len == 0) {
+        return ngx_http_profiler_index(r);
+    }
+
+    for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
+        p = &ngx_http_profiler_paths[i];
+
+        if (path.len != p->name.len
+            || ngx_strncmp(path.data, p->name.data, path.len) != 0) {
+            continue;
+        }
+
+        if (!(r->method & p->methods)) {
+            return NGX_HTTP_NOT_ALLOWED;
+        }
+
+        /* the one handler of a body reads it itself */
+        if (r->method != NGX_HTTP_POST) {
+            rc = ngx_http_discard_request_body(r);
+            if (rc != NGX_OK) {
+                return rc;
+            }
+        }
+
+        return p->handler(r);
+    }
+
+    return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                        "Unknown profile");
+}
+
+
+/*
+ * The URI less the location's prefix; in an exact location its last
+ * component. NGX_DECLINED if it is the prefix itself, without a slash.
+ */
+static ngx_int_t
+ngx_http_profiler_subpath(ngx_http_request_t *r, ngx_str_t *path)
+{
+    u_char                   *last;
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    last = r->uri.data + r->uri.len;
+
+    if (clcf->exact_match) {
+        path->data = last;
+
+        while (path->data > r->uri.data && path->data[-1] != '/') {
+            path->data--;
+        }
+
+    } else {
+        path->data = r->uri.data + ngx_min(clcf->name.len, r->uri.len);
+
+        if (path->data == last && path->data > r->uri.data
+            && path->data[-1] != '/') {
+            return NGX_DECLINED;
+        }
+
+        if (path->data < last && *path->data == '/') {
+            path->data++;
+        }
+    }
+
+    path->len = last - path->data;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_profiler_redirect(ngx_http_request_t *r)
+{
+    size_t  len;
+    u_char *p;
+
+    len = r->uri.len + 1 + (r->args.len ? r->args.len + 1 : 0);
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_clear_location(r);
+
+    r->headers_out.location = ngx_list_push(&r->headers_out.headers);
+    if (r->headers_out.location == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->headers_out.location->hash = 1;
+    ngx_str_set(&r->headers_out.location->key, "Location");
+    r->headers_out.location->value.len = len;
+    r->headers_out.location->value.data = p;
+
+    p = ngx_cpymem(p, r->uri.data, r->uri.len);
+    *p++ = '/';
+
+    if (r->args.len) {
+        *p++ = '?';
+        ngx_memcpy(p, r->args.data, r->args.len);
+    }
+
+    return NGX_HTTP_MOVED_PERMANENTLY;
+}
+
+
+static ngx_int_t
+ngx_http_profiler_index(ngx_http_request_t *r)
+{
+    u_char                   *p, *last;
+    ngx_uint_t                i;
+    u_char                    page[2048];
+    ngx_http_profiler_path_t *path;
+
+    if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    last = page + sizeof(page);
+    p = ngx_slprintf(page, last,
+                     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>"
+                     "<title>/debug/pprof/</title></head>\n<body>\n"
+                     "<h1>Profiles of nginx worker %P</h1>\n<table>\n",
+                     ngx_pid);
+
+    for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
+        path = &ngx_http_profiler_paths[i];
+        p = ngx_slprintf(p, last,
+                         "<tr><td><a href=\"%V\">%V</a></td><td>%s</td></tr>\n",
+                         &path->name, &path->name, path->about);
+    }
+
+    p = ngx_slprintf(p, last, "</table>\n</body>\n</html>\n");
+
+    return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_html, NULL,
+                                  page, p - page);
+}
+
+
+/* As Go does: what is no positive number means the default. */
+static ngx_int_t
+ngx_http_profiler_seconds(ngx_http_request_t *r)
+{
+    ngx_int_t seconds;
+    ngx_str_t value;
+
+    if (ngx_http_arg(r, (u_char *) "seconds", 7, &value) != NGX_OK) {
+        return NGX_HTTP_PROFILER_SECONDS;
+    }
+
+    seconds = ngx_atoi(value.data, value.len);
+
+    return seconds > 0 ? seconds : NGX_HTTP_PROFILER_SECONDS;
+}
+
+
+static ngx_int_t
+ngx_http_profiler_empty(ngx_http_request_t *r, ngx_str_t *filename)
+{
+    void                       *data;
+    size_t                      len;
+    ngx_int_t                   rc;
+    const struct nprof_library *library;
+
+    library = ngx_profiler_library();
+
+    if (library == NULL || library->empty_profile(&data, &len) != 0) {
+        return ngx_http_profiler_send_error(
+            r, NGX_HTTP_SERVICE_UNAVAILABLE,
+            "the profiler could not be loaded, see nginx's log");
+    }
+
+    rc = ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_octets,
+                                filename, data, len);
+    free(data);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_profiler_profile(ngx_http_request_t *r)
+{
+    ngx_int_t            seconds;
+    ngx_profiler_conf_t *pcf;
+
+    static ngx_str_t filename = ngx_string("profile");
+
+    pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_profiler_module);
+
+    seconds = ngx_http_profiler_seconds(r);
+
+    if (seconds > pcf->max_seconds) {
+        return ngx_http_profiler_send_error(
+            r, NGX_HTTP_BAD_REQUEST,
+            "seconds is larger than profiler_max_seconds");
+    }
+
+    if (r->method == NGX_HTTP_HEAD) {
+        return ngx_http_profiler_send_header(r, &ngx_http_profiler_octets,
+                                             &filename);
+    }
+
+    if (!ngx_profiler_worker_running()) {
+        return ngx_http_profiler_empty(r, &filename);
+    }
+
+    return ngx_http_profiler_run(r, NPROF_JOB_CPU, NULL, seconds,
+                                 &ngx_http_profiler_octets, &filename);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_cmdline(ngx_http_request_t *r)
+{
+    int     i;
+    size_t  len;
+    u_char *line, *p;
+
+    len = 0;
+
+    for (i = 0; i < ngx_argc; i++) {
+        len += ngx_strlen(ngx_argv[i]) + 1;
+    }
+
+    line = ngx_pnalloc(r->pool, len);
+    if (line == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = line;
+
+    for (i = 0; i < ngx_argc; i++) {
+        p = ngx_cpymem(p, ngx_argv[i], ngx_strlen(ngx_argv[i]) + 1);
+    }
+
+    /* between the arguments, not after the last */
+    return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_text, NULL,
+                                  line, len ? len - 1 : 0);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_status(ngx_http_request_t *r)
+{
+    static u_char off[] = "{\"profiler\": \"off\"}\n";
+
+    if (r->method == NGX_HTTP_HEAD) {
+        return ngx_http_profiler_send_header(r, &ngx_http_profiler_json, NULL);
+    }
+
+    if (!ngx_profiler_worker_running()) {
+        return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_json,
+                                      NULL, off, sizeof(off) - 1);
+    }
+
+    return ngx_http_profiler_run(r, NPROF_JOB_STATUS, NULL, 0,
+                                 &ngx_http_profiler_json, NULL);
+}

@@ -1,0 +1,73 @@
+
+/*
+ * What the glue's parts share: the configuration, and the profiler of this
+ * worker.
+ */
+
+
+#ifndef NGX_PROFILER_H
+#define NGX_PROFILER_H
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+#include "nprof.h"
+
+
+typedef struct {
+    ngx_flag_t enable;
+    ngx_int_t  rate;
+
+    /* the longest window that a client may ask for */
+    ngx_int_t max_seconds;
+
+    /* a location has profiler_endpoint */
+    ngx_flag_t endpoint;
+} ngx_profiler_conf_t;
+
+
+typedef struct ngx_profiler_job_s ngx_profiler_job_t;
+
+/*
+ * Called in the event loop when a job is done. data is the job's result, valid
+ * until the return, or NULL and len 0 if the job failed. The job is gone.
+ */
+typedef void (*ngx_profiler_done_pt)(void *ctx, const u_char *data, size_t len);
+
+
+extern ngx_module_t ngx_profiler_module;
+
+
+/* libnprof of this process, or NULL if it is not loaded */
+const struct nprof_library *ngx_profiler_library(void);
+
+/*
+ * Opens libnprof.so in the folder of this module, unless it is open; logs
+ * once why that can't be. In the master.
+ */
+void ngx_profiler_library_open(ngx_log_t *log);
+
+
+/* Life cycle of the worker's profiler; failures are logged, and harmless. */
+void ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf);
+void ngx_profiler_worker_stop(ngx_cycle_t *cycle);
+
+/* whether this worker has a profiler that runs */
+ngx_uint_t ngx_profiler_worker_running(void);
+
+
+/*
+ * Jobs (nprof.h) in the event loop. start returns NULL if that failed, and
+ * logs why. input may be NULL. done is called once, unless the job is dropped
+ * before.
+ */
+ngx_profiler_job_t *ngx_profiler_job_start(enum nprof_job_kind  kind,
+                                           ngx_str_t           *input,
+                                           ngx_profiler_done_pt done, void *ctx,
+                                           ngx_log_t *log);
+void                ngx_profiler_job_finish(ngx_profiler_job_t *job);
+void                ngx_profiler_job_drop(ngx_profiler_job_t *job);
+
+
+#endif /* NGX_PROFILER_H */

@@ -1,0 +1,400 @@
+
+/*
+ * The library's descriptor: life cycle and jobs, on the event loop's thread.
+ */
+
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "encode/pprof_encode.h"
+#include "export_thread.h"
+#include "futex_wait.h"
+#include "nprof_build_id.h"
+#include "nprof_clock.h"
+#include "profiler_thread.h"
+#include "sample/mask_hook.h"
+#include "sample/signal_handler.h"
+#include "sample/signal_setup.h"
+#include "symbolize/symbolizer.h"
+#include "unwind/module_table.h"
+
+
+#define PROFILER_STACK_SIZE (256 * 1024)
+#define RATE_MAX 1000
+
+
+struct module_table profiler_modules;
+
+
+static int
+profiler_prepare(void)
+{
+    (void) module_table_update(&profiler_modules);
+    module_table_compact(&profiler_modules);
+    module_table_open_files(&profiler_modules);
+
+    return profiler_modules.n_modules == 0 ? -ENOEXEC : 0;
+}
+
+
+static int
+thread_create(pthread_t *thread, size_t stack_size, void *(*body)(void *),
+              void *data)
+{
+    int            rc;
+    pthread_attr_t attr;
+
+    rc = pthread_attr_init(&attr);
+    if (rc != 0) {
+        return -rc;
+    }
+
+    rc = pthread_attr_setstacksize(&attr, stack_size);
+    if (rc == 0) {
+        rc = pthread_create(thread, &attr, body, data);
+    }
+
+    pthread_attr_destroy(&attr);
+
+    return -rc;
+}
+
+
+/*
+ * Our threads block all signals from their start on: nginx's are for its main
+ * thread. They unblock the sampler's own, so that their CPU is seen too.
+ */
+static int
+threads_start(struct nprof *nprof)
+{
+    int      rc;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+
+    rc = thread_create(&nprof->export_thread, SYMBOLIZER_STACK_SIZE,
+                       export_thread_main, nprof);
+
+    if (rc == 0) {
+        rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
+                           profiler_thread_main, nprof->profiler);
+        if (rc != 0) {
+            atomic_store(&nprof->stopping, true);
+            futex_flag_wake(&nprof->export_wake);
+            pthread_join(nprof->export_thread, NULL);
+        }
+    }
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    return rc;
+}
+
+
+/* Takes the job out of the list of all, and frees it. */
+static void
+profiler_job_release(struct nprof_job *job)
+{
+    if (job->prev != NULL) {
+        job->prev->next = job->next;
+    } else {
+        job->nprof->jobs = job->next;
+    }
+
+    if (job->next != NULL) {
+        job->next->prev = job->prev;
+    }
+
+    job->nprof->n_jobs--;
+    profiler_job_free(job);
+}
+
+
+/* No thread of ours runs. */
+static void
+nprof_free(struct nprof *nprof)
+{
+    while (nprof->jobs != NULL) {
+        profiler_job_release(nprof->jobs);
+    }
+
+    if (nprof->profiler != NULL) {
+        profiler_destroy(nprof->profiler);
+    }
+
+    if (nprof->symbolizer != NULL) {
+        symbolizer_destroy(nprof->symbolizer);
+    }
+
+    if (nprof->event_fd >= 0) {
+        close(nprof->event_fd);
+    }
+
+    free(nprof);
+}
+
+
+static int
+profiler_start(const struct nprof_config *config, struct nprof **started)
+{
+    int           rc;
+    struct nprof *nprof;
+
+    if (config->rate == 0 || config->rate > RATE_MAX) {
+        return -EINVAL;
+    }
+
+    rc = signal_setup();
+    if (rc < 0) {
+        return rc;
+    }
+
+    rc = mask_hook_install();
+    if (rc < 0) {
+        return rc;
+    }
+
+    nprof = calloc(1, sizeof(*nprof));
+    if (nprof == NULL) {
+        return -ENOMEM;
+    }
+
+    nprof->config = *config;
+    nprof->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    rc = nprof->event_fd < 0 ? -errno
+                             : profiler_create(nprof, &nprof->profiler);
+    if (rc == 0) {
+        nprof->symbolizer = symbolizer_create(NULL);
+        rc = nprof->symbolizer == NULL ? -ENOMEM : 0;
+    }
+
+    if (rc == 0) {
+        atomic_store(&signal_state.active, true);
+        rc = threads_start(nprof);
+    }
+
+    if (rc != 0) {
+        nprof_free(nprof);
+        return rc;
+    }
+
+    *started = nprof;
+
+    return 0;
+}
+
+
+static int
+profiler_stop(struct nprof *nprof, unsigned timeout_ms)
+{
+    struct timespec deadline;
+
+    atomic_store(&signal_state.active, false);
+    atomic_store(&nprof->stopping, true);
+    signal_wake_profiler();
+    futex_flag_wake(&nprof->export_wake);
+
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += timeout_ms / 1000;
+    deadline.tv_nsec += (long) (timeout_ms % 1000) * 1000000L;
+    if (deadline.tv_nsec >= 1000000000L) {
+        deadline.tv_sec++;
+        deadline.tv_nsec -= 1000000000L;
+    }
+
+    if (pthread_clockjoin_np(nprof->profiler_thread, NULL, CLOCK_MONOTONIC,
+                             &deadline)
+            != 0
+        || pthread_clockjoin_np(nprof->export_thread, NULL, CLOCK_MONOTONIC,
+                                &deadline)
+               != 0) {
+        atomic_store(&nprof->abandoned, true);
+        return -ETIMEDOUT;
+    }
+
+    nprof_free(nprof);
+
+    return 0;
+}
+
+
+static const char *
+profiler_start_warning(struct nprof *nprof)
+{
+    return profiler_warning(nprof->profiler);
+}
+
+
+static int
+profiler_event_fd(struct nprof *nprof)
+{
+    return nprof->event_fd;
+}
+
+
+static void
+job_request_put(struct nprof_job *job, struct job_request *request, bool finish)
+{
+    request->job = job;
+    request->finish = finish;
+    job_queue_put(&job->nprof->requests, &request->link);
+    signal_wake_profiler();
+}
+
+
+static int
+profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
+                   const char *input, size_t input_len, void *owner,
+                   struct nprof_job **started)
+{
+    struct nprof_job *job;
+
+    if (nprof->n_jobs == NPROF_JOBS_MAX) {
+        return -EAGAIN;
+    }
+
+    job = calloc(1, sizeof(*job));
+    if (job == NULL) {
+        return -ENOMEM;
+    }
+
+    if (input != NULL) {
+        job->input = strndup(input, input_len);
+        if (job->input == NULL) {
+            free(job);
+            return -ENOMEM;
+        }
+    }
+
+    job->nprof = nprof;
+    job->kind = kind;
+    job->owner = owner;
+    job->finished = kind != NPROF_JOB_CPU;
+
+    job->next = nprof->jobs;
+    if (job->next != NULL) {
+        job->next->prev = job;
+    }
+
+    nprof->jobs = job;
+    nprof->n_jobs++;
+
+    job_request_put(job, &job->start, false);
+    *started = job;
+
+    return 0;
+}
+
+
+static void
+profiler_job_finish(struct nprof_job *job)
+{
+    if (!job->finished) {
+        job->finished = true;
+        job_request_put(job, &job->finish, true);
+    }
+}
+
+
+static void
+profiler_job_abandon(struct nprof_job *job)
+{
+    job->owner = NULL;
+    atomic_store_explicit(&job->abandoned, true, memory_order_relaxed);
+    profiler_job_finish(job);
+}
+
+
+static struct nprof_job *
+profiler_next_done(struct nprof *nprof)
+{
+    uint64_t          count;
+    struct nprof_job *job;
+
+    for (;;) {
+        if (nprof->done_list == NULL) {
+            /* before the take: what comes after makes it readable again */
+            (void) !read(nprof->event_fd, &count, sizeof(count));
+            nprof->done_list = job_queue_take(&nprof->done);
+        }
+
+        job = (struct nprof_job *) nprof->done_list;
+        if (job == NULL) {
+            return NULL;
+        }
+
+        nprof->done_list = job->link.next;
+
+        if (!atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
+            return job;
+        }
+
+        profiler_job_release(job);
+    }
+}
+
+
+static void *
+profiler_job_owner(const struct nprof_job *job)
+{
+    return job->owner;
+}
+
+
+static int
+profiler_job_result(const struct nprof_job *job, const void **data, size_t *len)
+{
+    *data = job->data;
+    *len = job->len;
+
+    return job->error;
+}
+
+
+static int
+profiler_empty_profile(void **data, size_t *len)
+{
+    int                  rc;
+    uint8_t             *bytes;
+    struct stack_profile profile;
+
+    memset(&profile, 0, sizeof(profile));
+    cpu_profile_describe(&profile, NPROF_RATE_DEFAULT);
+    profile.modules = profiler_modules.identities;
+    profile.n_modules = profiler_modules.n_identities;
+    profile.time_ns = clock_ns(CLOCK_REALTIME);
+
+    rc = pprof_encode(&profile, NULL, EXPORT_GZIP_LEVEL, &bytes, len);
+    *data = rc == 0 ? bytes : NULL;
+
+    return rc;
+}
+
+
+__attribute__((visibility("default"))) const struct nprof_library nprof_library
+    = {
+        .abi = NPROF_ABI,
+        .size = sizeof(struct nprof_library),
+        .build_id = NPROF_BUILD_ID,
+        .prepare = profiler_prepare,
+        .start = profiler_start,
+        .warning = profiler_start_warning,
+        .stop = profiler_stop,
+        .event_fd = profiler_event_fd,
+        .job_start = profiler_job_start,
+        .job_finish = profiler_job_finish,
+        .job_abandon = profiler_job_abandon,
+        .next_done = profiler_next_done,
+        .job_owner = profiler_job_owner,
+        .job_result = profiler_job_result,
+        .job_free = profiler_job_release,
+        .empty_profile = profiler_empty_profile,
+};

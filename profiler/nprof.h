@@ -1,0 +1,140 @@
+
+/*
+ * libnprof: an in-process sampling profiler for servers that can't stop.
+ *
+ * The library exports one symbol, nprof_library, the descriptor below. Whoever
+ * loads it (dlopen with RTLD_LOCAL: what it links must reach nobody else)
+ * compares abi, size and build_id with its own before it calls anything.
+ *
+ * Life: prepare() in the master before fork, start() and stop() in a worker.
+ * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
+ * `nprof-export` symbolizes and encodes. All functions are called on one
+ * thread, the event loop's, return at once, and never wait for another thread
+ * but for stop(), whose wait is bounded. None may be called from a signal
+ * handler.
+ *
+ * What takes time is a job: started here, done on the library's threads, and
+ * fetched by next_done() when the descriptor of event_fd() is readable.
+ */
+
+
+#ifndef NPROF_H
+#define NPROF_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+
+#define NPROF_ABI 1
+
+/* The descriptor's name. */
+#define NPROF_SYMBOL "nprof_library"
+
+/* CPU samples per second of CPU time and thread, where nothing else is said:
+   no divisor of the scheduler's tick rate. */
+#define NPROF_RATE_DEFAULT 99
+
+/* Jobs at one time; more are refused with -EAGAIN. */
+#define NPROF_JOBS_MAX 64
+
+
+struct nprof_config {
+    /* Samples per second of a thread's CPU time, 1 to 1000. */
+    uint32_t rate;
+};
+
+
+enum nprof_job_kind {
+    /*
+     * A CPU profile (gzipped profile.proto) of the window from job_start() to
+     * job_finish().
+     */
+    NPROF_JOB_CPU = 0,
+
+    /*
+     * Names of code: input is "0xADDR+0xADDR...", the result has a line
+     * "0xADDR name" for each address of a known module.
+     */
+    NPROF_JOB_SYMBOL,
+
+    /* The profiler's counters, as a JSON object. */
+    NPROF_JOB_STATUS
+};
+
+
+/* A running profiler; one a process. */
+struct nprof;
+
+struct nprof_job;
+
+
+struct nprof_library {
+    /* NPROF_ABI, sizeof(struct nprof_library), and the id of the sources. */
+    uint32_t    abi;
+    uint32_t    size;
+    const char *build_id;
+
+    /*
+     * In the master, before workers are forked, again at each reload: copies
+     * the unwind data of all modules and opens their files, so that workers
+     * share both. Waits for the disk. Returns 0 or -errno.
+     */
+    int (*prepare)(void);
+
+    /*
+     * In a worker: starts to sample all threads of the process. Returns 0 or
+     * -errno; then nothing runs, and the process goes on as it was.
+     */
+    int (*start)(const struct nprof_config *config, struct nprof **nprof);
+
+    /* Why a started profiler has no samples, or NULL. Valid until stop(). */
+    const char *(*warning)(struct nprof *nprof);
+
+    /*
+     * Ends sampling and both threads, and frees all jobs, in at most
+     * timeout_ms milliseconds. A thread that does not end by then is left
+     * behind, with what it uses, and -ETIMEDOUT is returned; else 0.
+     */
+    int (*stop)(struct nprof *nprof, unsigned timeout_ms);
+
+    /* Readable (an eventfd) when next_done() has something to give. */
+    int (*event_fd)(struct nprof *nprof);
+
+    /*
+     * Starts a job for owner. input is copied, and NULL where the kind has
+     * none. Returns 0 or -errno (-EAGAIN: too many jobs).
+     */
+    int (*job_start)(struct nprof *nprof, enum nprof_job_kind kind,
+                     const char *input, size_t input_len, void *owner,
+                     struct nprof_job **job);
+
+    /* Ends the window of a job that has one. At most once a job. */
+    void (*job_finish)(struct nprof_job *job);
+
+    /* Nobody wants the job any more: it is never given by next_done(). */
+    void (*job_abandon)(struct nprof_job *job);
+
+    /*
+     * The next job that is done, or NULL. It is the caller's, who frees it
+     * with job_free().
+     */
+    struct nprof_job *(*next_done)(struct nprof *nprof);
+
+    void *(*job_owner)(const struct nprof_job *job);
+
+    /* 0 and the result, which the job owns, or -errno. */
+    int (*job_result)(const struct nprof_job *job, const void **data,
+                      size_t *len);
+
+    void (*job_free)(struct nprof_job *job);
+
+    /*
+     * A CPU profile without samples, of a window of no length, for a process
+     * in which no profiler runs. malloc'ed, the caller's. Returns 0 or -errno.
+     */
+    int (*empty_profile)(void **data, size_t *len);
+};
+
+
+#endif /* NPROF_H */

@@ -1,0 +1,51 @@
+
+/*
+ * What the profiler thread counts of its own work, and how that reads in
+ * `status`. Profiler thread only.
+ */
+
+
+#ifndef NPROF_PROFILER_STATUS_H
+#define NPROF_PROFILER_STATUS_H
+
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "aggregate/stack_table.h"
+#include "sample/thread_list.h"
+
+
+struct profiler_counters {
+    /* Samples unwound, and those of them that reached the thread's root. */
+    uint64_t samples;
+    uint64_t complete;
+
+    /* Of the others: the copy did not hold the whole stack. */
+    uint64_t cut;
+    uint64_t no_bounds;
+
+    /* Timer expiries of which no stack is known. */
+    uint64_t lost;
+
+    /* Nanoseconds spent to unwind and aggregate. */
+    uint64_t unwind_ns;
+
+    /* Of threads that are gone; see thread_slot.h. */
+    uint64_t dropped;
+    uint64_t handler_ns;
+    uint64_t handler_runs;
+};
+
+
+/*
+ * Writes a JSON object. warning is NULL or why there are no samples. Returns
+ * 0 or -ENOMEM; *json is malloc'ed, the caller's.
+ */
+int profiler_status_json(const struct profiler_counters *counters,
+                         const struct thread_list       *threads,
+                         const struct stack_table *table, uint32_t rate,
+                         const char *warning, char **json, size_t *len);
+
+
+#endif /* NPROF_PROFILER_STATUS_H */

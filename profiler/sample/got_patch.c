@@ -1,0 +1,250 @@
+
+/*
+ * GOT patching; see got_patch.h. The tables are walked as the System V ABI's
+ * x86-64 supplement describes them: DT_JMPREL for calls through the PLT, and
+ * DT_RELA for those compiled with -fno-plt.
+ */
+
+
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "got_patch.h"
+
+
+struct got_patch {
+    const char *symbol;
+    uintptr_t   target;
+    uintptr_t   replacement;
+
+    int written;
+    int error;
+};
+
+
+/* What DT_* entries of a module say, as addresses. */
+struct module_dynamic {
+    const ElfW(Sym) * symbols;
+    const char *strings;
+    const ElfW(Rela) * rela;
+    size_t rela_count;
+    const ElfW(Rela) * plt;
+    size_t plt_count;
+};
+
+
+static int got_patch_module(struct dl_phdr_info *info, size_t size, void *data);
+static void got_patch_table(struct got_patch            *patch,
+                            const struct dl_phdr_info   *info,
+                            const struct module_dynamic *dynamic,
+                            const ElfW(Rela) * rela, size_t count);
+
+
+int
+got_patch(const char *symbol, void *target, void *replacement)
+{
+    struct got_patch patch = {
+        .symbol = symbol,
+        .target = (uintptr_t) target,
+        .replacement = (uintptr_t) replacement,
+    };
+
+    dl_iterate_phdr(got_patch_module, &patch);
+
+    return patch.error != 0 ? patch.error : patch.written;
+}
+
+
+static bool
+module_holds(const struct dl_phdr_info *info, uintptr_t address)
+{
+    size_t    i;
+    uintptr_t start;
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && address >= start
+            && address < start + info->dlpi_phdr[i].p_memsz) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* glibc relocates most d_ptr entries in place; the vDSO's it does not. */
+static uintptr_t
+dynamic_address(const struct dl_phdr_info *info, const ElfW(Dyn) * entry)
+{
+    return entry->d_un.d_ptr < info->dlpi_addr
+               ? info->dlpi_addr + entry->d_un.d_ptr
+               : entry->d_un.d_ptr;
+}
+
+
+static void
+module_dynamic_read(const struct dl_phdr_info *info,
+                    struct module_dynamic     *dynamic)
+{
+    size_t i;
+    const ElfW(Dyn) * entry;
+
+    memset(dynamic, 0, sizeof(*dynamic));
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC) {
+            break;
+        }
+    }
+
+    if (i == info->dlpi_phnum) {
+        return;
+    }
+
+    entry = (const ElfW(Dyn) *) (info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
+
+    for (/* void */; entry->d_tag != DT_NULL; entry++) {
+        switch (entry->d_tag) {
+        case DT_SYMTAB:
+            dynamic->symbols = (const void *) dynamic_address(info, entry);
+            break;
+        case DT_STRTAB:
+            dynamic->strings = (const void *) dynamic_address(info, entry);
+            break;
+        case DT_RELA:
+            dynamic->rela = (const void *) dynamic_address(info, entry);
+            break;
+        case DT_RELASZ:
+            dynamic->rela_count = entry->d_un.d_val / sizeof(ElfW(Rela));
+            break;
+        case DT_JMPREL:
+            dynamic->plt = (const void *) dynamic_address(info, entry);
+            break;
+        case DT_PLTRELSZ:
+            dynamic->plt_count = entry->d_un.d_val / sizeof(ElfW(Rela));
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+
+static int
+got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct got_patch     *patch = data;
+    struct module_dynamic dynamic;
+
+    (void) size;
+
+    if (module_holds(info, patch->replacement)) {
+        return 0;
+    }
+
+    module_dynamic_read(info, &dynamic);
+
+    if (dynamic.symbols == NULL || dynamic.strings == NULL) {
+        return 0;
+    }
+
+    if (dynamic.rela != NULL) {
+        got_patch_table(patch, info, &dynamic, dynamic.rela,
+                        dynamic.rela_count);
+    }
+
+    if (dynamic.plt != NULL) {
+        got_patch_table(patch, info, &dynamic, dynamic.plt, dynamic.plt_count);
+    }
+
+    return 0;
+}
+
+
+/* Whether the page of a slot is read-only by PT_GNU_RELRO. */
+static bool
+slot_in_relro(const struct dl_phdr_info *info, uintptr_t slot)
+{
+    size_t    i;
+    uintptr_t start;
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_GNU_RELRO) {
+            start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            return slot >= start && slot < start + info->dlpi_phdr[i].p_memsz;
+        }
+    }
+
+    return false;
+}
+
+
+static int
+slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
+{
+    void  *page;
+    size_t page_size;
+
+    page_size = (size_t) sysconf(_SC_PAGESIZE);
+    page = (void *) ((uintptr_t) slot & ~(page_size - 1));
+
+    if (slot_in_relro(info, (uintptr_t) slot)) {
+        if (mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0) {
+            return -errno;
+        }
+
+        __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+
+        return mprotect(page, page_size, PROT_READ) != 0 ? -errno : 0;
+    }
+
+    __atomic_store_n(slot, value, __ATOMIC_RELEASE);
+
+    return 0;
+}
+
+
+static void
+got_patch_table(struct got_patch *patch, const struct dl_phdr_info *info,
+                const struct module_dynamic *dynamic, const ElfW(Rela) * rela,
+                size_t                       count)
+{
+    int        rc;
+    size_t     i;
+    uintptr_t *slot;
+    const ElfW(Sym) * symbol;
+
+    for (i = 0; i < count; i++) {
+        if (ELF64_R_TYPE(rela[i].r_info) != R_X86_64_JUMP_SLOT
+            && ELF64_R_TYPE(rela[i].r_info) != R_X86_64_GLOB_DAT) {
+            continue;
+        }
+
+        symbol = &dynamic->symbols[ELF64_R_SYM(rela[i].r_info)];
+        if (strcmp(dynamic->strings + symbol->st_name, patch->symbol) != 0) {
+            continue;
+        }
+
+        slot = (uintptr_t *) (info->dlpi_addr + rela[i].r_offset);
+
+        /* bound to what we replace, or, lazily, still to the module's PLT */
+        if (*slot != patch->target && !module_holds(info, *slot)) {
+            continue;
+        }
+
+        rc = slot_write(info, slot, patch->replacement);
+        if (rc == 0) {
+            patch->written++;
+
+        } else if (patch->error == 0) {
+            patch->error = rc;
+        }
+    }
+}

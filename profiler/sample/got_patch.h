@@ -1,0 +1,25 @@
+
+/*
+ * Redirects calls of an imported function, in all loaded modules, by writing
+ * their global offset tables.
+ *
+ * Each process does it for itself, in a worker after fork, never in the master.
+ * libnprof is never unloaded, so a replacement stays valid whatever is.
+ */
+
+
+#ifndef NPROF_GOT_PATCH_H
+#define NPROF_GOT_PATCH_H
+
+
+/*
+ * Points each slot of the global offset tables that names symbol and holds
+ * target, or is not bound yet, at replacement; libnprof's own are left alone.
+ * RELRO pages are opened and closed again. Returns the number of slots that
+ * were written, or -errno of the first page that could not be opened. Takes
+ * the dynamic loader's lock; not from a signal handler.
+ */
+int got_patch(const char *symbol, void *target, void *replacement);
+
+
+#endif /* NPROF_GOT_PATCH_H */

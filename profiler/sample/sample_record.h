@@ -1,0 +1,62 @@
+
+/*
+ * One sample as the signal handler leaves it: the registers of the
+ * interrupted thread and a copy of the top of its stack.
+ */
+
+
+#ifndef NPROF_SAMPLE_RECORD_H
+#define NPROF_SAMPLE_RECORD_H
+
+
+#include <stdint.h>
+
+#ifndef __x86_64__
+#error "the sampler knows x86-64 only"
+#endif
+
+
+/* The x86-64 registers in DWARF's order, which is libunwind's too. */
+#define SAMPLE_REGISTERS 17
+#define SAMPLE_REG_RBP 6
+#define SAMPLE_REG_RSP 7
+#define SAMPLE_REG_RIP 16
+
+/*
+ * Below SP a function may keep data that no frame claims (the red zone of the
+ * System V ABI), and OpenSSL's assembly keeps the saved SP there.
+ */
+#define SAMPLE_RED_ZONE 128
+
+/* The largest copy of a stack; PCRE2's JIT alone has a frame of 33 KB. */
+#define SAMPLE_STACK_MAX (48 * 1024)
+
+
+/*
+ * The thread's stack bounds were not known, so only the rest of the page that
+ * SP is in was copied.
+ */
+#define SAMPLE_NO_BOUNDS 1u
+
+/* The stack was larger than SAMPLE_STACK_MAX. */
+#define SAMPLE_CUT 2u
+
+
+struct sample_record {
+    /* Timer expiries beyond the one that this record stands for. */
+    uint32_t overrun;
+
+    /* SAMPLE_NO_BOUNDS, SAMPLE_CUT. */
+    uint32_t flags;
+
+    /* Where stack[0] was, and how many bytes were copied. */
+    uint64_t stack_address;
+    uint64_t stack_size;
+
+    uint64_t registers[SAMPLE_REGISTERS];
+
+    unsigned char stack[];
+};
+
+
+#endif /* NPROF_SAMPLE_RECORD_H */

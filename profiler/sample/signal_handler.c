@@ -1,0 +1,221 @@
+
+/*
+ * The handler; see signal_handler.h for what it may do.
+ */
+
+
+#include <errno.h>
+#include <time.h>
+#include <ucontext.h>
+
+#include "../futex_wait.h"
+#include "../nprof_clock.h"
+#include "signal_handler.h"
+#include "sample_record.h"
+#include "thread_slot.h"
+
+
+#define PAGE_SIZE 4096u
+
+
+struct signal_state signal_state;
+struct thread_slot  thread_slots[THREAD_SLOTS];
+
+
+static void     sample_take(struct thread_slot *slot, uint32_t overrun,
+                            const ucontext_t *context);
+static uint64_t stack_range(const struct thread_slot *slot, uint64_t sp,
+                            uint64_t *end, uint32_t *flags);
+static void     chain(int signo, siginfo_t *info, void *context);
+
+
+void
+signal_handler(int signo, siginfo_t *info, void *context)
+{
+    int      saved_errno;
+    uint64_t value;
+    uint32_t index;
+
+    saved_errno = errno;
+
+    value = (uint64_t) (uintptr_t) info->si_value.sival_ptr;
+    index = (uint32_t) value;
+
+    if (info->si_code == SI_TIMER && (value >> 32) == signal_state.cookie
+        && index < THREAD_SLOTS) {
+        if (atomic_load_explicit(&signal_state.active, memory_order_acquire)) {
+            sample_take(&thread_slots[index], (uint32_t) info->si_overrun,
+                        context);
+        }
+
+    } else {
+        chain(signo, info, context);
+    }
+
+    errno = saved_errno;
+}
+
+
+void
+signal_wake_profiler(void)
+{
+    futex_flag_wake(&signal_state.wake);
+}
+
+
+/*
+ * Not memcpy(): a sanitizer's would report the red zones of the stack that we
+ * read, and this one is a single instruction.
+ */
+static inline void
+copy_words(void *to, const void *from, uint64_t bytes)
+{
+    uint64_t words;
+
+    words = bytes / 8;
+    __asm__ volatile("rep movsq"
+                     : "+D"(to), "+S"(from), "+c"(words)
+                     :
+                     : "memory");
+}
+
+
+/* The registers in DWARF's order. */
+static inline void
+copy_registers(uint64_t *to, const ucontext_t *context)
+{
+    static const unsigned char order[SAMPLE_REGISTERS] = {
+        REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+        REG_RBP, REG_RSP, REG_R8,  REG_R9,  REG_R10, REG_R11,
+        REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP,
+    };
+    unsigned i;
+
+    for (i = 0; i < SAMPLE_REGISTERS; i++) {
+        to[i] = (uint64_t) context->uc_mcontext.gregs[order[i]];
+    }
+}
+
+
+static void
+sample_take(struct thread_slot *slot, uint32_t overrun,
+            const ucontext_t *context)
+{
+    uint64_t              start, end, size;
+    uint32_t              flags;
+    int64_t               before;
+    struct sample_record *record;
+
+    if (slot->ring.data == NULL) {
+        return;
+    }
+
+    before = clock_ns(CLOCK_MONOTONIC);
+
+    flags = 0;
+    start = stack_range(slot, (uint64_t) context->uc_mcontext.gregs[REG_RSP],
+                        &end, &flags);
+    size = end - start;
+
+    record = sample_ring_reserve(&slot->ring, sizeof(*record) + size);
+    if (record == NULL) {
+        atomic_fetch_add_explicit(&slot->dropped, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&slot->lost_expiries, 1 + (uint64_t) overrun,
+                                  memory_order_relaxed);
+        signal_wake_profiler();
+        return;
+    }
+
+    record->overrun = overrun;
+    record->flags = flags;
+    record->stack_address = start;
+    record->stack_size = size;
+    copy_registers(record->registers, context);
+    copy_words(record->stack, (const void *) (uintptr_t) start, size);
+
+    sample_ring_commit(&slot->ring);
+
+    if (sample_ring_used(&slot->ring) > slot->ring.size / 2) {
+        signal_wake_profiler();
+    }
+
+    atomic_fetch_add_explicit(&slot->handler_ns,
+                              (uint64_t) (clock_ns(CLOCK_MONOTONIC) - before),
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&slot->handler_runs, 1, memory_order_relaxed);
+}
+
+
+/*
+ * What of the stack is to be copied: from the red zone below SP to the end of
+ * the thread's stack, whole words, at most SAMPLE_STACK_MAX bytes. Where SP is
+ * not on the stack that we know (a new thread, an alternate stack, a fiber),
+ * nothing is certain to be mapped but the page that SP is in.
+ */
+static uint64_t
+stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t *end,
+            uint32_t *flags)
+{
+    uint64_t lo, hi, tp, start;
+
+    /*
+     * acquire: pairs with thread_slot_set_stack(), which clears hi before it
+     * changes lo; an unchanged hi around lo means that the two match
+     */
+    hi = atomic_load_explicit(&slot->stack_hi, memory_order_acquire);
+    lo = atomic_load_explicit(&slot->stack_lo, memory_order_acquire);
+
+    if (sp >= lo && sp < hi
+        && atomic_load_explicit(&slot->stack_hi, memory_order_acquire) == hi) {
+        /*
+         * glibc keeps a thread's control block, which the thread pointer
+         * points to, at the top of the stack that it allocated; what the
+         * mapping has above belongs to others, who may unmap it.
+         */
+        tp = (uint64_t) (uintptr_t) __builtin_thread_pointer();
+        if (tp > sp && tp < hi) {
+            hi = tp;
+        }
+
+    } else {
+        lo = sp & ~(uint64_t) (PAGE_SIZE - 1);
+        hi = lo + PAGE_SIZE;
+        *flags |= SAMPLE_NO_BOUNDS;
+    }
+
+    start = (sp - SAMPLE_RED_ZONE) & ~(uint64_t) 7;
+    if (start < lo) {
+        start = lo;
+    }
+
+    if (hi - start > SAMPLE_STACK_MAX) {
+        hi = start + SAMPLE_STACK_MAX;
+        *flags |= SAMPLE_CUT;
+    }
+
+    *end = hi & ~(uint64_t) 7;
+
+    return start;
+}
+
+
+/*
+ * A signal that is not ours goes to the handler that was there before. The
+ * default action, which ends the process, is not taken: a timer that somebody
+ * deleted can still deliver.
+ */
+static void
+chain(int signo, siginfo_t *info, void *context)
+{
+    const struct sigaction *previous;
+
+    previous = &signal_state.previous;
+
+    if (previous->sa_flags & SA_SIGINFO) {
+        previous->sa_sigaction(signo, info, context);
+
+    } else if (previous->sa_handler != SIG_DFL
+               && previous->sa_handler != SIG_IGN) {
+        previous->sa_handler(signo);
+    }
+}

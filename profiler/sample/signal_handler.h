@@ -1,0 +1,51 @@
+
+/*
+ * The signal handler of the CPU sampler.
+ *
+ * It runs on any thread at any instruction. It copies registers and stack
+ * into the thread's ring and leaves: it does not unwind, allocate, lock, log,
+ * wait, or use thread-local storage other than errno, which it restores. What
+ * this object and sample_ring.o may call is checked by the build.
+ */
+
+
+#ifndef NPROF_SIGNAL_HANDLER_H
+#define NPROF_SIGNAL_HANDLER_H
+
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+
+/* What the handler reads; set up before the first signal, by signal_setup.c. */
+struct signal_state {
+    /* Whether samples are taken. Stored by the starting and stopping thread,
+       loaded by the handler. */
+    _Atomic bool active;
+
+    /* The upper half of the sigev_value of our timers. */
+    uint32_t cookie;
+
+    /* What was installed before us: called for signals that are not ours. */
+    struct sigaction previous;
+
+    /*
+     * The profiler thread waits on this futex word: 1 means that there is
+     * work. Set by handlers (ring half full) and by other threads.
+     */
+    _Atomic uint32_t wake;
+};
+
+
+extern struct signal_state signal_state;
+
+/* Of SA_SIGINFO's type; async-signal-safe. */
+void signal_handler(int signo, siginfo_t *info, void *context);
+
+/* Wakes the profiler thread. Any thread; async-signal-safe. */
+void signal_wake_profiler(void);
+
+
+#endif /* NPROF_SIGNAL_HANDLER_H */

@@ -1,0 +1,84 @@
+
+/*
+ * Choosing and installing the sampler's signal. Runs in a worker, on its main
+ * thread, before there are timers.
+ */
+
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "signal_handler.h"
+#include "signal_setup.h"
+
+
+static int taken;
+
+
+static int
+signal_install(int signo)
+{
+    struct sigaction action, previous;
+
+    if (sigaction(signo, NULL, &previous) != 0) {
+        return -errno;
+    }
+
+    if ((previous.sa_flags & SA_SIGINFO)
+        || (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)) {
+        return -EBUSY;
+    }
+
+    memset(&action, 0, sizeof(action));
+    action.sa_sigaction = signal_handler;
+    /* SA_ONSTACK: a Go module's goroutine stack has no room for our frame */
+    action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    sigfillset(&action.sa_mask);
+
+    if (sigaction(signo, &action, &signal_state.previous) != 0) {
+        return -errno;
+    }
+
+    return 0;
+}
+
+
+int
+signal_setup(void)
+{
+    /* what nginx leaves alone; SIGIO, SIGALRM, USR1, USR2 and others are its */
+    const int candidates[]
+        = {SIGPROF, SIGVTALRM, SIGSTKFLT, SIGPWR, SIGRTMAX - 2};
+    size_t i;
+    int    rc;
+
+    if (taken != 0) {
+        return taken;
+    }
+
+    if (getrandom(&signal_state.cookie, sizeof(signal_state.cookie), 0)
+        != sizeof(signal_state.cookie)) {
+        return -EIO;
+    }
+
+    rc = -EBUSY;
+
+    for (i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
+        rc = signal_install(candidates[i]);
+        if (rc == 0) {
+            taken = candidates[i];
+            return taken;
+        }
+    }
+
+    return rc;
+}
+
+
+int
+signal_number(void)
+{
+    return taken;
+}

@@ -1,0 +1,27 @@
+
+/*
+ * Installs the sampler's signal handler, once for the life of the process.
+ */
+
+
+#ifndef NPROF_SIGNAL_SETUP_H
+#define NPROF_SIGNAL_SETUP_H
+
+
+#include <signal.h>
+
+
+/*
+ * Takes SIGPROF, or, where somebody has a handler for it, another signal that
+ * nginx does not use. The handler stays for good: a timer that was deleted can
+ * still deliver, and the default action would end the process. Returns the
+ * signal's number or -errno; a second call gives the first one's answer. One
+ * thread at a time.
+ */
+int signal_setup(void);
+
+/* The signal that signal_setup() took, 0 if none. Any thread. */
+int signal_number(void);
+
+
+#endif /* NPROF_SIGNAL_SETUP_H */

@@ -1,0 +1,347 @@
+
+/*
+ * The threads of the process; see thread_list.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cpu_timers.h"
+#include "thread_list.h"
+
+
+/* The dynamic loader's; where the kernel put argc on the main stack. */
+extern void *__libc_stack_end;
+
+/*
+ * The main thread's stack grows, so its lower bound is none of the mapping's:
+ * all between SP and its end is mapped, wherever SP is.
+ */
+#define MAIN_STACK_SPAN (1024ull * 1024 * 1024)
+
+
+struct linux_dirent {
+    uint64_t       ino;
+    int64_t        off;
+    unsigned short length;
+    unsigned char  type;
+    char           name[];
+};
+
+
+static struct thread_slot *thread_list_slot_of(pid_t tid);
+static int                 thread_list_add(struct thread_list *list, pid_t tid);
+static void                thread_list_remove(struct thread_slot *slot);
+static void                thread_slot_look(struct thread_slot *slot);
+
+
+int
+thread_list_open(struct thread_list *list, uint64_t period_ns)
+{
+    memset(list, 0, sizeof(*list));
+    list->period_ns = period_ns;
+
+    list->task_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return list->task_fd < 0 ? -errno : 0;
+}
+
+
+void
+thread_list_close(struct thread_list *list)
+{
+    size_t i;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used) {
+            thread_list_remove(&thread_slots[i]);
+        }
+    }
+
+    if (list->task_fd >= 0) {
+        close(list->task_fd);
+        list->task_fd = -1;
+    }
+}
+
+
+/* The thread of a slot is gone when its file can't be read any more. */
+static bool
+thread_slot_alive(const struct thread_slot *slot)
+{
+    char byte;
+
+    return pread(slot->proc_fd, &byte, 1, 0) == 1 || errno != ESRCH;
+}
+
+
+void
+thread_list_scan(struct thread_list *list,
+                 void (*before_reuse)(void *data, struct thread_slot *slot),
+                 void *data)
+{
+    char                 buffer[4096];
+    long                 n, at;
+    pid_t                tid;
+    size_t               i;
+    struct thread_slot  *slot;
+    struct linux_dirent *entry;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        slot = &thread_slots[i];
+
+        if (!slot->used) {
+            continue;
+        }
+
+        if (!thread_slot_alive(slot)) {
+            before_reuse(data, slot);
+            thread_list_remove(slot);
+
+        } else if (atomic_load(&slot->stack_hi) == 0) {
+            thread_slot_look(slot);
+        }
+    }
+
+    list->unsampled = 0;
+
+    if (lseek(list->task_fd, 0, SEEK_SET) < 0) {
+        list->last_error = errno;
+        return;
+    }
+
+    for (;;) {
+        n = syscall(SYS_getdents64, list->task_fd, buffer, sizeof(buffer));
+        if (n <= 0) {
+            break;
+        }
+
+        for (at = 0; at < n; at += entry->length) {
+            entry = (struct linux_dirent *) (buffer + at);
+            tid = (pid_t) atol(entry->name);
+
+            if (tid <= 0 || thread_list_slot_of(tid) != NULL) {
+                continue;
+            }
+
+            if (thread_list_add(list, tid) != 0) {
+                list->unsampled++;
+            }
+        }
+    }
+}
+
+
+static struct thread_slot *
+thread_list_slot_of(pid_t tid)
+{
+    size_t i;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used && thread_slots[i].tid == tid) {
+            return &thread_slots[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Opens a file of a thread: a descriptor or -errno. */
+static int
+thread_file_open(struct thread_list *list, pid_t tid, const char *name)
+{
+    int  fd;
+    char path[64];
+
+    snprintf(path, sizeof(path), "%d/%s", (int) tid, name);
+    fd = openat(list->task_fd, path, O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+
+static void
+thread_slot_set_stack(struct thread_slot *slot, uint64_t lo, uint64_t hi)
+{
+    /* release: the pair that stack_range() loads matches or is refused */
+    atomic_store_explicit(&slot->stack_hi, 0, memory_order_release);
+    atomic_store_explicit(&slot->stack_lo, lo, memory_order_release);
+    atomic_store_explicit(&slot->stack_hi, hi, memory_order_release);
+}
+
+
+/*
+ * The name that a thread shows in `top -H`; the main thread is "main", since
+ * threads without a name of their own inherit that of the program.
+ */
+static void
+thread_slot_name(struct thread_list *list, struct thread_slot *slot)
+{
+    int     fd;
+    ssize_t n;
+
+    if (slot->main_thread) {
+        strcpy(slot->name, "main");
+        return;
+    }
+
+    fd = thread_file_open(list, slot->tid, "comm");
+    if (fd < 0) {
+        return;
+    }
+
+    n = read(fd, slot->name, sizeof(slot->name) - 1);
+    slot->name[n > 0 ? n : 0] = '\0';
+    slot->name[strcspn(slot->name, "\n")] = '\0';
+    close(fd);
+}
+
+
+/*
+ * Finds the stack of a thread that is blocked: then the file has the number of
+ * the system call, six arguments, SP and PC; else it has "running". (Where
+ * proc_fd is the "stat" file it has neither.)
+ */
+static void
+thread_slot_look(struct thread_slot *slot)
+{
+    char               buffer[256];
+    ssize_t            n;
+    unsigned long long sp;
+
+    n = pread(slot->proc_fd, buffer, sizeof(buffer) - 1, 0);
+    buffer[n > 0 ? n : 0] = '\0';
+
+    if (sscanf(buffer, "%*d %*x %*x %*x %*x %*x %*x %llx", &sp) == 1) {
+        thread_list_find_stack(slot, sp);
+    }
+}
+
+
+static int
+thread_list_add(struct thread_list *list, pid_t tid)
+{
+    int                 rc;
+    size_t              i;
+    uint64_t            top;
+    struct thread_slot *slot;
+
+    for (i = 0; i < THREAD_SLOTS && thread_slots[i].used; i++) {
+        /* void */
+    }
+
+    if (i == THREAD_SLOTS) {
+        list->last_error = ENOSPC;
+        return -ENOSPC;
+    }
+
+    slot = &thread_slots[i];
+    memset(slot, 0, sizeof(*slot));
+    slot->tid = tid;
+    slot->main_thread = tid == getpid();
+
+    slot->proc_fd = thread_file_open(list, tid, "syscall");
+    if (slot->proc_fd < 0) {
+        /* not in every container; the other tells that the thread is alive */
+        slot->proc_fd = thread_file_open(list, tid, "stat");
+    }
+
+    if (slot->proc_fd < 0) {
+        rc = slot->proc_fd;
+        goto failed;
+    }
+
+    if (slot->main_thread) {
+        top = (uintptr_t) __libc_stack_end;
+        thread_slot_set_stack(slot, top - MAIN_STACK_SPAN, top);
+    } else {
+        thread_slot_look(slot);
+    }
+
+    thread_slot_name(list, slot);
+
+    rc = sample_ring_init(&slot->ring, slot->main_thread ? THREAD_RING_MAIN
+                                                         : THREAD_RING_OTHER);
+    if (rc != 0) {
+        goto failed;
+    }
+
+    rc = cpu_timer_start(slot, list->period_ns);
+    if (rc != 0) {
+        goto failed;
+    }
+
+    slot->used = true;
+
+    return 0;
+
+failed:
+
+    /* no timer was armed, so no signal is on its way */
+    sample_ring_destroy(&slot->ring);
+    thread_list_remove(slot);
+
+    if (rc == -ESRCH || rc == -ENOENT) {
+        /* it ended meanwhile */
+        return 0;
+    }
+
+    list->last_error = -rc;
+
+    return rc;
+}
+
+
+/*
+ * A timer's last signal can be on its way: the ring must go after it. Of a
+ * thread that is gone there is none; when the sampler stops, the handler is
+ * inactive, and the rings of living threads are left to the end of the process.
+ */
+static void
+thread_list_remove(struct thread_slot *slot)
+{
+    cpu_timer_stop(slot);
+
+    if (!thread_slot_alive(slot)) {
+        sample_ring_destroy(&slot->ring);
+    }
+
+    if (slot->proc_fd >= 0) {
+        close(slot->proc_fd);
+    }
+
+    slot->used = false;
+}
+
+
+void
+thread_list_find_stack(struct thread_slot *slot, uint64_t sp)
+{
+    FILE              *maps;
+    char               line[512], writable;
+    unsigned long long lo, hi;
+
+    maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL) {
+        return;
+    }
+
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%llx-%llx %*c%c", &lo, &hi, &writable) == 3
+            && sp >= lo && sp < hi) {
+            if (writable == 'w') {
+                thread_slot_set_stack(slot, lo, hi);
+            }
+            break;
+        }
+    }
+
+    fclose(maps);
+}

@@ -1,0 +1,55 @@
+
+/*
+ * Finds the threads of the process and keeps a slot for each.
+ *
+ * All of this runs on the profiler thread. It polls /proc/self/task, so it
+ * sees the threads of every module and language, and needs no hook.
+ */
+
+
+#ifndef NPROF_THREAD_LIST_H
+#define NPROF_THREAD_LIST_H
+
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "thread_slot.h"
+
+
+struct thread_list {
+    /* /proc/self/task. */
+    int task_fd;
+
+    /* Nanoseconds of CPU time between two samples of a thread. */
+    uint64_t period_ns;
+
+    /* Threads that have no slot, no ring or no timer, and the last errno. */
+    uint32_t unsampled;
+    int      last_error;
+};
+
+
+/* Opens the list; no slot is used yet. Returns 0 or -errno. */
+int thread_list_open(struct thread_list *list, uint64_t period_ns);
+
+/* Stops all timers, and gives back rings and descriptors. */
+void thread_list_close(struct thread_list *list);
+
+/*
+ * Takes new threads in. before_reuse is called for the slot of each thread
+ * that is gone, before the slot is given back: its ring may still hold samples.
+ */
+void thread_list_scan(struct thread_list *list,
+                      void (*before_reuse)(void               *data,
+                                           struct thread_slot *slot),
+                      void *data);
+
+/*
+ * Looks the stack up that sp, of the slot's thread, lies in; from then on the
+ * handler copies up to its end.
+ */
+void thread_list_find_stack(struct thread_slot *slot, uint64_t sp);
+
+
+#endif /* NPROF_THREAD_LIST_H */

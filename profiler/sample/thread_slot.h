@@ -1,0 +1,80 @@
+
+/*
+ * A slot for each thread that is sampled: what its signal handler needs.
+ *
+ * The profiler thread owns the slots; it fills one before it arms the timer
+ * that names it, and empties it after the thread is gone. The handler, on the
+ * slot's own thread, reads the bounds, writes the ring and the counters.
+ */
+
+
+#ifndef NPROF_THREAD_SLOT_H
+#define NPROF_THREAD_SLOT_H
+
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "sample_ring.h"
+
+
+/* nginx's own pools have 32 threads by default; more are left unsampled. */
+#define THREAD_SLOTS 256
+
+/* comm is at most 15 bytes and a NUL. */
+#define THREAD_NAME_MAX 16
+
+/*
+ * Rings: the main thread's holds 20 of the largest samples, any other's at
+ * least two.
+ */
+#define THREAD_RING_MAIN (1024 * 1024)
+#define THREAD_RING_OTHER (128 * 1024)
+
+
+struct thread_slot {
+    struct sample_ring ring;
+
+    /*
+     * The stack that the thread was last seen on, [lo, hi), or 0, 0. Written
+     * by the profiler thread, hi first to 0, so that the handler sees a
+     * matching pair or none; loaded by the handler.
+     */
+    _Atomic uint64_t stack_lo;
+    _Atomic uint64_t stack_hi;
+
+    /* Written by the handler, read by the profiler thread: expiries (with
+       overruns) whose record found the ring full, and samples so dropped. */
+    _Atomic uint64_t lost_expiries;
+    _Atomic uint64_t dropped;
+
+    /* Handler cost: nanoseconds in all. Written by the handler. */
+    _Atomic uint64_t handler_ns;
+    _Atomic uint64_t handler_runs;
+
+    /* The rest is the profiler thread's own. */
+
+    pid_t   tid;
+    bool    used;
+    bool    main_thread;
+    bool    has_timer;
+    timer_t timer;
+
+    /* A file of /proc/self/task/TID: reads fail once the thread is gone, even
+       if its id is used again. */
+    int proc_fd;
+
+    char name[THREAD_NAME_MAX];
+
+    /* How much of lost_expiries is in the profile already. */
+    uint64_t lost_seen;
+};
+
+
+extern struct thread_slot thread_slots[THREAD_SLOTS];
+
+
+#endif /* NPROF_THREAD_SLOT_H */

@@ -1,0 +1,255 @@
+
+/*
+ * Names, build ids and files of modules; see module_file.h.
+ */
+
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "module_file.h"
+
+
+/* More program headers, or more notes, than any linker makes. */
+#define PHDRS_MAX 64
+#define NOTES_MAX 4096
+
+
+/*
+ * Takes "//" and "/./" out. The plug-in loader of the count module opens a
+ * file that was replaced under another spelling of its path; a profile shows
+ * the configured one.
+ */
+static void
+path_canonicalize(char *path)
+{
+    char *from, *to;
+
+    from = to = path;
+
+    while (*from != '\0') {
+        if (*from == '/') {
+            while (from[1] == '/' || (from[1] == '.' && from[2] == '/')) {
+                from += from[1] == '/' ? 1 : 2;
+            }
+        }
+
+        *to++ = *from++;
+    }
+
+    *to = '\0';
+}
+
+
+static char *
+module_path(const struct dl_phdr_info *info)
+{
+    char    path[PATH_MAX];
+    char   *copy;
+    ssize_t n;
+    size_t  length;
+
+    if (info->dlpi_addr == getauxval(AT_SYSINFO_EHDR)) {
+        return strdup("[vdso]");
+    }
+
+    if (info->dlpi_name != NULL && info->dlpi_name[0] != '\0') {
+        copy = strdup(info->dlpi_name);
+
+    } else {
+        /* the program itself */
+        n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+        path[n > 0 ? n : 0] = '\0';
+        copy = strdup(path);
+    }
+
+    if (copy == NULL) {
+        return NULL;
+    }
+
+    path_canonicalize(copy);
+
+    length = strlen(copy);
+    if (length > 10 && strcmp(copy + length - 10, " (deleted)") == 0) {
+        copy[length - 10] = '\0';
+    }
+
+    return copy;
+}
+
+
+/* Finds NT_GNU_BUILD_ID in notes, as they are in memory or in a file. */
+static bool
+notes_build_id(const unsigned char *notes, size_t size,
+               struct module_identity *identity)
+{
+    size_t at, name, desc, length;
+    const ElfW(Nhdr) * note;
+
+    for (at = 0; size - at >= sizeof(*note); at = desc + length) {
+        note = (const ElfW(Nhdr) *) (notes + at);
+        name = at + sizeof(*note);
+        desc = name + (((size_t) note->n_namesz + 3) & ~(size_t) 3);
+        length = ((size_t) note->n_descsz + 3) & ~(size_t) 3;
+
+        if (desc > size || length > size - desc) {
+            return false;
+        }
+
+        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4
+            && memcmp(notes + name, "GNU", 4) == 0) {
+            identity->build_id_len = note->n_descsz < MODULE_BUILD_ID_MAX
+                                         ? (uint8_t) note->n_descsz
+                                         : MODULE_BUILD_ID_MAX;
+            memcpy(identity->build_id, notes + desc, identity->build_id_len);
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+struct module_identity *
+module_identity_create(const struct dl_phdr_info *info, const ElfW(Phdr) * text)
+{
+    size_t i;
+    const ElfW(Phdr) * header;
+    struct module_identity *identity;
+
+    identity = calloc(1, sizeof(*identity));
+    if (identity == NULL) {
+        return NULL;
+    }
+
+    identity->fd = MODULE_FILE_UNTRIED;
+    identity->path = module_path(info);
+    if (identity->path == NULL) {
+        free(identity);
+        return NULL;
+    }
+
+    identity->bias = info->dlpi_addr;
+    identity->text_start = text->p_vaddr & ~(uint64_t) (MODULE_PAGE_SIZE - 1);
+    identity->text_end = (text->p_vaddr + text->p_memsz + MODULE_PAGE_SIZE - 1)
+                         & ~(uint64_t) (MODULE_PAGE_SIZE - 1);
+    identity->text_offset = text->p_offset & ~(uint64_t) (MODULE_PAGE_SIZE - 1);
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        header = &info->dlpi_phdr[i];
+
+        if (header->p_type == PT_NOTE
+            && notes_build_id(
+                (const void *) (info->dlpi_addr + header->p_vaddr),
+                header->p_memsz, identity)) {
+            break;
+        }
+    }
+
+    return identity;
+}
+
+
+void
+module_identity_free(struct module_identity *identity)
+{
+    if (identity->fd >= 0) {
+        close(identity->fd);
+    }
+
+    free(identity->path);
+    free(identity);
+}
+
+
+bool
+module_identity_equal(const struct module_identity *one,
+                      const struct module_identity *two)
+{
+    return one->build_id_len == two->build_id_len
+           && memcmp(one->build_id, two->build_id, one->build_id_len) == 0
+           && one->text_start == two->text_start
+           && one->text_end == two->text_end
+           && one->text_offset == two->text_offset
+           && strcmp(one->path, two->path) == 0;
+}
+
+
+/* Whether the file has the same executable segment and build id. */
+static bool
+module_file_matches(int fd, const struct module_identity *identity)
+{
+    int     i;
+    bool    text;
+    ssize_t n;
+    ElfW(Ehdr) elf;
+    ElfW(Phdr) headers[PHDRS_MAX];
+    unsigned char          notes[NOTES_MAX];
+    struct module_identity file;
+
+    if (pread(fd, &elf, sizeof(elf), 0) != sizeof(elf)
+        || memcmp(elf.e_ident, ELFMAG, SELFMAG) != 0
+        || elf.e_phentsize != sizeof(headers[0]) || elf.e_phnum > PHDRS_MAX) {
+        return false;
+    }
+
+    n = pread(fd, headers, elf.e_phnum * sizeof(headers[0]),
+              (off_t) elf.e_phoff);
+    if (n != (ssize_t) (elf.e_phnum * sizeof(headers[0]))) {
+        return false;
+    }
+
+    memset(&file, 0, sizeof(file));
+    text = false;
+
+    for (i = 0; i < elf.e_phnum; i++) {
+        if (headers[i].p_type == PT_LOAD && (headers[i].p_flags & PF_X)) {
+            text |= (headers[i].p_vaddr & ~(uint64_t) (MODULE_PAGE_SIZE - 1))
+                    == identity->text_start;
+        }
+
+        if (headers[i].p_type == PT_NOTE && file.build_id_len == 0
+            && headers[i].p_filesz <= sizeof(notes)) {
+            n = pread(fd, notes, headers[i].p_filesz,
+                      (off_t) headers[i].p_offset);
+            if (n == (ssize_t) headers[i].p_filesz) {
+                (void) notes_build_id(notes, (size_t) n, &file);
+            }
+        }
+    }
+
+    return text && file.build_id_len == identity->build_id_len
+           && memcmp(file.build_id, identity->build_id, file.build_id_len) == 0;
+}
+
+
+void
+module_file_open(struct module_identity *identity)
+{
+    int fd;
+
+    identity->fd = -1;
+
+    if (identity->path[0] != '/') {
+        return;
+    }
+
+    /* O_NONBLOCK: the name may be another file's by now, a FIFO's even */
+    fd = open(identity->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return;
+    }
+
+    if (!module_file_matches(fd, identity)) {
+        close(fd);
+        return;
+    }
+
+    identity->fd = fd;
+}

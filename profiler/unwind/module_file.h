@@ -1,0 +1,44 @@
+
+/*
+ * The identity of a module: its name, build id and file.
+ */
+
+
+#ifndef NPROF_MODULE_FILE_H
+#define NPROF_MODULE_FILE_H
+
+
+#include <link.h>
+#include <stdbool.h>
+
+#include "module_identity.h"
+
+
+/* The granularity of mappings on x86-64. */
+#define MODULE_PAGE_SIZE 4096u
+
+/* module_identity.fd before module_file_open(). */
+#define MODULE_FILE_UNTRIED -2
+
+
+/*
+ * Makes the identity of a loaded module, whose executable segment is text.
+ * Opens nothing. NULL if there is no memory.
+ */
+struct module_identity *module_identity_create(const struct dl_phdr_info *info,
+                                               const ElfW(Phdr) * text);
+
+void module_identity_free(struct module_identity *identity);
+
+/* Whether the two are the same file, wherever it is loaded. */
+bool module_identity_equal(const struct module_identity *one,
+                           const struct module_identity *two);
+
+/*
+ * Opens the module's file, if it is still the one that was loaded: a file
+ * without the same build id is not. Waits for the disk.
+ */
+void module_file_open(struct module_identity *identity);
+
+
+#endif /* NPROF_MODULE_FILE_H */

@@ -1,0 +1,306 @@
+
+/*
+ * Following the dynamic loader; see module_table.h.
+ */
+
+
+#include <elf.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "eh_frame.h"
+#include "module_file.h"
+#include "module_table.h"
+
+
+static int      module_table_visit(struct dl_phdr_info *info, size_t size,
+                                   void *data);
+static int      module_table_counts(struct dl_phdr_info *info, size_t size,
+                                    void *data);
+static void     module_table_add(struct module_table       *table,
+                                 const struct dl_phdr_info *info);
+static uint32_t module_table_identify(struct module_table    *table,
+                                      struct module_identity *identity);
+
+
+static void
+loaded_module_free(struct loaded_module *module)
+{
+    free(module->eh_frame_hdr.copy);
+    free(module->eh_frame.copy);
+}
+
+
+static int
+module_compare(const void *one, const void *two)
+{
+    const struct loaded_module *a = one, *b = two;
+
+    return (a->start > b->start) - (a->start < b->start);
+}
+
+
+bool
+module_table_update(struct module_table *table)
+{
+    uint32_t           i;
+    unsigned long long counts[2];
+
+    dl_iterate_phdr(module_table_counts, counts);
+
+    if (table->n_modules != 0 && counts[0] == table->adds
+        && counts[1] == table->subs) {
+        return false;
+    }
+
+    for (i = 0; i < table->n_modules; i++) {
+        table->modules[i].seen = false;
+    }
+
+    dl_iterate_phdr(module_table_visit, table);
+
+    for (i = 0; i < table->n_modules; i++) {
+        table->modules[i].gone = !table->modules[i].seen;
+    }
+
+    qsort(table->modules, table->n_modules, sizeof(table->modules[0]),
+          module_compare);
+
+    return true;
+}
+
+
+bool
+module_table_forget(struct module_table *table)
+{
+    uint32_t i, kept, before;
+
+    before = table->n_modules;
+    kept = 0;
+
+    for (i = 0; i < before; i++) {
+        if (table->modules[i].gone) {
+            loaded_module_free(&table->modules[i]);
+        } else {
+            table->modules[kept++] = table->modules[i];
+        }
+    }
+
+    table->n_modules = kept;
+
+    return kept != before;
+}
+
+
+void
+module_table_compact(struct module_table *table)
+{
+    uint32_t i, m, kept;
+    bool     loaded;
+
+    (void) module_table_forget(table);
+    kept = 0;
+
+    for (i = 0; i < table->n_identities; i++) {
+        loaded = false;
+
+        for (m = 0; m < table->n_modules; m++) {
+            if (table->modules[m].identity == i) {
+                table->modules[m].identity = kept;
+                loaded = true;
+            }
+        }
+
+        if (loaded) {
+            table->identities[kept++] = table->identities[i];
+        } else {
+            module_identity_free(table->identities[i]);
+        }
+    }
+
+    table->n_identities = kept;
+}
+
+
+const struct loaded_module *
+module_table_find(const struct module_table *table, uint64_t address)
+{
+    uint32_t                    low, high, middle, i;
+    const struct loaded_module *found;
+
+    low = 0;
+    high = table->n_modules;
+
+    while (low < high) {
+        middle = low + (high - low) / 2;
+
+        if (table->modules[middle].start <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+
+    /*
+     * Modules that are gone overlap others, so the one before is not the only
+     * candidate; those further before are few.
+     */
+    found = NULL;
+
+    for (i = low; i > 0 && low - i < 8; i--) {
+        if (address < table->modules[i - 1].end) {
+            if (found != NULL) {
+                return NULL;
+            }
+            found = &table->modules[i - 1];
+        }
+    }
+
+    return found;
+}
+
+
+static int
+module_table_counts(struct dl_phdr_info *info, size_t size, void *data)
+{
+    unsigned long long *counts = data;
+
+    (void) size;
+
+    counts[0] = info->dlpi_adds;
+    counts[1] = info->dlpi_subs;
+
+    return 1;
+}
+
+
+static const ElfW(Phdr) * text_segment(const struct dl_phdr_info *info)
+{
+    size_t i;
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_LOAD
+            && (info->dlpi_phdr[i].p_flags & PF_X)) {
+            return &info->dlpi_phdr[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A module at the place and of the unwind data of one that we have is that
+ * one: one that was unloaded and loaded again in between is no different.
+ */
+static bool
+module_is_same(const struct loaded_module *module,
+               const struct dl_phdr_info  *info, const ElfW(Phdr) * text)
+{
+    return !module->gone && module->bias == info->dlpi_addr
+           && module->start
+                  == ((info->dlpi_addr + text->p_vaddr)
+                      & ~(uint64_t) (MODULE_PAGE_SIZE - 1))
+           && eh_frame_unchanged(module, info);
+}
+
+
+static int
+module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
+{
+    uint32_t             i;
+    struct module_table *table = data;
+    const ElfW(Phdr) * text;
+
+    (void) size;
+
+    table->adds = info->dlpi_adds;
+    table->subs = info->dlpi_subs;
+
+    text = text_segment(info);
+    if (text == NULL) {
+        return 0;
+    }
+
+    for (i = 0; i < table->n_modules; i++) {
+        if (module_is_same(&table->modules[i], info, text)) {
+            table->modules[i].seen = true;
+            return 0;
+        }
+    }
+
+    if (table->n_modules < MODULE_TABLE_MAX) {
+        module_table_add(table, info);
+    }
+
+    return 0;
+}
+
+
+static void
+module_table_add(struct module_table *table, const struct dl_phdr_info *info)
+{
+    struct loaded_module   *module;
+    struct module_identity *identity;
+
+    identity = module_identity_create(info, text_segment(info));
+    if (identity == NULL) {
+        return;
+    }
+
+    module = &table->modules[table->n_modules];
+    memset(module, 0, sizeof(*module));
+    module->bias = info->dlpi_addr;
+    module->start = info->dlpi_addr + identity->text_start;
+    module->end = info->dlpi_addr + identity->text_end;
+    module->seen = true;
+
+    module->identity = module_table_identify(table, identity);
+    if (module->identity == MODULE_TABLE_MAX) {
+        return;
+    }
+
+    eh_frame_copy(module, info);
+    table->n_modules++;
+}
+
+
+/* The index of the identity; one that is known already is kept instead. */
+static uint32_t
+module_table_identify(struct module_table    *table,
+                      struct module_identity *identity)
+{
+    uint32_t i;
+
+    for (i = 0; i < table->n_identities; i++) {
+        if (module_identity_equal(table->identities[i], identity)) {
+            module_identity_free(identity);
+            return i;
+        }
+    }
+
+    if (i == MODULE_TABLE_MAX) {
+        module_identity_free(identity);
+        return MODULE_TABLE_MAX;
+    }
+
+    table->identities[i] = identity;
+    table->n_identities++;
+
+    return i;
+}
+
+
+void
+module_table_open_files(struct module_table *table)
+{
+    uint32_t i;
+
+    for (i = 0; i < table->n_identities; i++) {
+        if (table->identities[i]->fd == MODULE_FILE_UNTRIED) {
+            module_file_open(table->identities[i]);
+        }
+    }
+}

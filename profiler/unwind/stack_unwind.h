@@ -1,0 +1,61 @@
+
+/*
+ * Unwinds the copied stacks of samples with libunwind.
+ *
+ * libunwind sees the sampled thread through accessors that serve the copied
+ * stack and our copies of unwind data, and nothing else: it never touches
+ * memory that could be gone. Profiler thread only.
+ */
+
+
+#ifndef NPROF_STACK_UNWIND_H
+#define NPROF_STACK_UNWIND_H
+
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../sample/sample_record.h"
+#include "module_table.h"
+#include "stack_frame.h"
+
+
+/* The deepest stack; what is above is cut, and the root shown as truncated. */
+#define STACK_UNWIND_MAX 512
+
+
+struct stack_unwinder;
+
+struct unwound_stack {
+    /* Leaf first; addresses are ELF virtual addresses. */
+    struct stack_frame frames[STACK_UNWIND_MAX + 1];
+    uint32_t           n_frames;
+
+    /* The last frame is the thread's root. */
+    bool complete;
+};
+
+
+/*
+ * Makes an unwinder over the table, which outlives it. Returns 0, -ENOMEM, or
+ * -ENOTSUP if the run-time libunwind is not of the headers' version.
+ */
+int stack_unwinder_create(struct module_table    *table,
+                          struct stack_unwinder **unwinder);
+
+void stack_unwinder_destroy(struct stack_unwinder *unwinder);
+
+/*
+ * Unwinds a sample into stack. main_thread says how its root is shown. A stack
+ * that does not reach its root ends with a STACK_FRAME_TRUNCATED frame.
+ */
+void stack_unwind(struct stack_unwinder      *unwinder,
+                  const struct sample_record *record, bool main_thread,
+                  struct unwound_stack *stack);
+
+/* Forgets all that was derived from the table; after it changed. */
+void stack_unwinder_flush(struct stack_unwinder *unwinder);
+
+
+#endif /* NPROF_STACK_UNWIND_H */
