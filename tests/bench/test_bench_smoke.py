@@ -22,8 +22,9 @@ from machine import CannotMeasure  # noqa: E402
 
 
 def make(*arguments):
+    build = f"BUILD={os.path.relpath(BUILD, ROOT)}"
     done = subprocess.run(
-        ["make", "-C", ROOT, f"BUILD={os.path.relpath(BUILD, ROOT)}", *arguments],
+        ["make", "-C", ROOT, build, *arguments],
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
