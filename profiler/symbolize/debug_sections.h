@@ -3,11 +3,10 @@
  * The debug sections of a file as an ELF image in memory of our own, for
  * libdw to read.
  *
- * libdw given the file itself would map or malloc() all of it, follow
- * .gnu_debugaltlink to any path that the file names, and in a loop that a
- * corrupt DW_AT_sibling closes it would stay for ever. The image has only the
- * sections that we use, decompressed, without that link and without that
- * attribute, and its size is known before a byte is read.
+ * libdw given the file itself would map or malloc() all of it, and follow
+ * .gnu_debugaltlink to any path that the file names. The image has only the
+ * sections that we use, decompressed, without that link, and its size is known
+ * before a byte is read.
  *
  * The export thread.
  */

@@ -1,0 +1,310 @@
+/*
+ * Names within symbol bounds: against nm for the stripped nginx, libcrypto and
+ * libc, aliases, PLT stubs, and files that are broken.
+ */
+
+#include "symbol_fixture.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "symbolize/elf_symbols.h"
+
+
+#define SYMBOLS_MAX 20000
+
+
+struct nm_symbol {
+    uint64_t start;
+    uint64_t size;
+    char     name[120];
+};
+
+
+static struct nm_symbol nm_symbols[SYMBOLS_MAX];
+static size_t           n_nm_symbols;
+
+
+/* Functions as `nm -DS` has them: address, size, type, name. */
+static void
+read_nm(const char *path)
+{
+    char              line[4096], name[4000], type;
+    FILE             *pipe;
+    struct nm_symbol *symbol;
+
+    snprintf(line, sizeof(line), "nm -DS --defined-only %s", path);
+    pipe = popen(line, "r");
+    cr_assert_not_null(pipe);
+    n_nm_symbols = 0;
+
+    while (fgets(line, sizeof(line), pipe) != NULL) {
+        symbol = &nm_symbols[n_nm_symbols];
+
+        if (sscanf(line, "%lx %lx %c %3999s", &symbol->start, &symbol->size,
+                   &type, name)
+                != 4
+            || strchr("TtWwi", type) == NULL) {
+            continue;
+        }
+
+        name[strcspn(name, "@")] = '\0';
+        snprintf(symbol->name, sizeof(symbol->name), "%.119s", name);
+        cr_assert_lt(++n_nm_symbols, SYMBOLS_MAX);
+    }
+
+    pclose(pipe);
+    cr_assert_gt(n_nm_symbols, 100);
+}
+
+
+/* 1 if nm has a symbol of that name that holds the address; of any if NULL. */
+static int
+nm_holds(uint64_t address, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < n_nm_symbols; i++) {
+        if (address >= nm_symbols[i].start
+            && address - nm_symbols[i].start < nm_symbols[i].size
+            && (name == NULL || strcmp(nm_symbols[i].name, name) == 0)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static struct elf_symbols *
+open_symbols(const char *path)
+{
+    int                 fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct elf_file     elf;
+    struct elf_symbols *symbols;
+
+    cr_assert_eq(elf_file_open(&elf, fd), 0, "%s", path);
+    cr_assert_eq(elf_symbols_open(&symbols, &elf, NULL), 0);
+    elf_file_close(&elf);
+    close(fd);
+
+    return symbols;
+}
+
+
+static void
+compare_with_nm(const char *path)
+{
+    size_t              i;
+    uint64_t            start, size, address, state = 99;
+    const char         *name;
+    struct elf_symbols *symbols;
+
+    read_nm(path);
+    fixture_text(path, &start, &size);
+    symbols = open_symbols(path);
+
+    for (i = 0; i < 5000; i++) {
+        address = start + fixture_random(&state) % size;
+        name = elf_symbols_find(symbols, address);
+        cr_assert_eq(nm_holds(address, name), name != NULL, "%s %#lx: %s",
+                     path, address, name ? name : "nothing");
+    }
+
+    for (i = 0; i < n_nm_symbols; i++) {
+        address = nm_symbols[i].start;
+        name = elf_symbols_find(symbols, address);
+        cr_assert_eq(nm_holds(address, name), name != NULL, "%s", path);
+
+        /* The byte behind a symbol is another's or nobody's. */
+        address += nm_symbols[i].size;
+        name = elf_symbols_find(symbols, address);
+        cr_assert(name == NULL || strstr(name, "@plt")
+                      || nm_holds(address, name),
+                  "%s %#lx: %s", path, address, name);
+    }
+
+    elf_symbols_close(symbols);
+}
+
+
+Test(elf_symbols, nginx_has_the_names_that_nm_shows_and_no_others)
+{
+    compare_with_nm(NGINX);
+}
+
+
+Test(elf_symbols, libcrypto_has_the_names_that_nm_shows_and_no_others)
+{
+    compare_with_nm(CRYPTO);
+}
+
+
+Test(elf_symbols, libc_has_the_names_that_nm_shows_and_no_others)
+{
+    compare_with_nm(LIBC);
+}
+
+
+Test(elf_symbols, of_aliases_the_exported_one_without_underscores_is_taken)
+{
+    size_t              i;
+    uint64_t            address;
+    struct elf_symbols *symbols = open_symbols(LIBC);
+    static const char  *names[] = {"qsort_r", "write", "malloc", "epoll_wait"};
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        address = fixture_address("nm -D", LIBC, names[i]);
+        cr_assert_neq(address, 0);
+        cr_expect_str_eq(elf_symbols_find(symbols, address), names[i]);
+        cr_expect_str_eq(elf_symbols_find(symbols, address + 1), names[i]);
+    }
+
+    elf_symbols_close(symbols);
+}
+
+
+/* objdump names stubs "NAME@plt" too; it is asked for all of them. */
+static void
+compare_plt(const char *path)
+{
+    char                line[4096], name[4000];
+    FILE               *pipe;
+    size_t              n = 0;
+    uint64_t            address;
+    const char         *found;
+    struct elf_symbols *symbols = open_symbols(path);
+
+    snprintf(line, sizeof(line),
+             "objdump -d --no-show-raw-insn %s | grep '@plt>:'", path);
+    pipe = popen(line, "r");
+
+    while (fgets(line, sizeof(line), pipe) != NULL) {
+        cr_assert_eq(sscanf(line, "%lx <%3999[^>]", &address, name), 2);
+
+        if (name[0] == '*' || strstr(name, "@plt") == NULL) {
+            /* *ABS*+0x...: an address that objdump has no name for. */
+            continue;
+        }
+
+        found = elf_symbols_find(symbols, address + 1);
+        cr_assert_not_null(found, "%s: %s", path, name);
+        cr_expect_str_eq(found, name, "%s", path);
+        n++;
+    }
+
+    pclose(pipe);
+    cr_expect_gt(n, 1, "%s", path);
+    elf_symbols_close(symbols);
+}
+
+
+Test(elf_symbols, plt_stubs_have_the_names_that_objdump_shows,
+     .init = fixture_setup, .fini = fixture_teardown)
+{
+    compare_plt(NGINX);
+    compare_plt(LIBC);
+    compare_plt(fixture_compile("cc", "inlined_calls.c", "-Wl,-z,now"));
+    compare_plt(fixture_compile("cc", "inlined_calls.c", "-Wl,-z,lazy"));
+    compare_plt(fixture_compile("cc", "inlined_calls.c",
+                                "-fcf-protection -Wl,-z,ibtplt"));
+}
+
+
+/* strlen is an ifunc: calls inside libc go through a stub without a symbol. */
+Test(elf_symbols, a_stub_of_an_ifunc_has_the_name_of_its_resolver)
+{
+    char                line[4096];
+    FILE               *pipe;
+    size_t              n = 0;
+    uint64_t            address;
+    const char         *found;
+    struct elf_symbols *symbols = open_symbols(LIBC);
+
+    pipe = popen("objdump -d --no-show-raw-insn " LIBC
+                 " | grep '<\\*ABS\\*+0x[0-9a-f]*@plt>:'",
+                 "r");
+
+    while (fgets(line, sizeof(line), pipe) != NULL) {
+        cr_assert_eq(sscanf(line, "%lx", &address), 1);
+        found = elf_symbols_find(symbols, address);
+        if (found != NULL) {
+            cr_expect_str_eq(strchr(found, '@'), "@plt");
+            n += strcmp(found, "strlen@plt") == 0;
+        }
+    }
+
+    pclose(pipe);
+    cr_expect_geq(n, 1);
+    elf_symbols_close(symbols);
+}
+
+
+Test(elf_symbols, a_symbol_without_a_size_names_nothing,
+     .init = fixture_setup, .fini = fixture_teardown)
+{
+    uint64_t            bare, sized;
+    const char         *path;
+    struct elf_symbols *symbols;
+
+    fixture_run("printf '%%s\\n' .text '.globl bare' '.type bare,@function' "
+                "bare: '.fill 64,1,0x90' '.globl sized' "
+                "'.type sized,@function' sized: nop nop '.size sized,2' "
+                "'.fill 62,1,0x90' '.section .note.GNU-stack' > %s/bare.s",
+                fixture_folder);
+    path = "libbare.so";
+    fixture_run("cc -shared -o %s/%s %s/bare.s", fixture_folder, path,
+                fixture_folder);
+
+    char full[256];
+    snprintf(full, sizeof(full), "%s/%s", fixture_folder, path);
+    bare = fixture_address("nm", full, "bare");
+    sized = fixture_address("nm", full, "sized");
+    symbols = open_symbols(full);
+
+    cr_expect_null(elf_symbols_find(symbols, bare));
+    cr_expect_null(elf_symbols_find(symbols, bare + 10));
+    cr_expect_str_eq(elf_symbols_find(symbols, sized), "sized");
+    cr_expect_str_eq(elf_symbols_find(symbols, sized + 1), "sized");
+    cr_expect_null(elf_symbols_find(symbols, sized + 2));
+
+    elf_symbols_close(symbols);
+}
+
+
+Test(elf_file, what_is_no_elf_file_is_refused)
+{
+    int             fd;
+    struct elf_file elf;
+
+    fd = open("/etc/passwd", O_RDONLY);
+    cr_expect_eq(elf_file_open(&elf, fd), -ENOEXEC);
+    close(fd);
+
+    fd = open("/tmp", O_RDONLY | O_DIRECTORY);
+    cr_expect_eq(elf_file_open(&elf, fd), -ENOEXEC);
+    close(fd);
+
+    cr_expect_eq(elf_file_open(&elf, 9999), -EBADF);
+
+    fd = memfd_create("empty", 0);
+    cr_expect_eq(elf_file_open(&elf, fd), -ENOEXEC);
+    close(fd);
+}
+
+
+Test(elf_file, the_offset_of_a_shared_descriptor_stays)
+{
+    int                 fd = open(NGINX, O_RDONLY);
+    struct elf_file     elf;
+    struct elf_symbols *symbols;
+
+    cr_assert_eq(lseek(fd, 12345, SEEK_SET), 12345);
+    cr_assert_eq(elf_file_open(&elf, fd), 0);
+    cr_assert_eq(elf_symbols_open(&symbols, &elf, NULL), 0);
+    cr_expect_eq(lseek(fd, 0, SEEK_CUR), 12345);
+
+    elf_symbols_close(symbols);
+    elf_file_close(&elf);
+    close(fd);
+}
