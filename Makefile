@@ -193,6 +193,17 @@ test-long:
 
 include bench/bench.mk
 
+# All C and C++ sources that git knows, and the shell scripts
+C_SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
+SHELL_SOURCES = $(shell git ls-files '*.sh') .ci/run
+
+format:
+	$(CLANG_FORMAT) -i $(C_SOURCES)
+
+lint:
+	$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
+	shellcheck $(SHELL_SOURCES)
+
 clean:
 	rm -rf $(BUILD)
 

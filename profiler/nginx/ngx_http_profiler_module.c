@@ -31,61 +31,73 @@ static ngx_int_t ngx_http_profiler_cmdline(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
 
 
-/* clang-format off: the tables look as everywhere in nginx */
+/* clang-format off */
 
-static ngx_command_t ngx_http_profiler_commands[] = {
+static ngx_command_t  ngx_http_profiler_commands[] = {
 
-    {ngx_string("profiler_endpoint"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS,
-     ngx_http_profiler_endpoint, 0, 0, NULL},
+    { ngx_string("profiler_endpoint"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_profiler_endpoint,
+      0,
+      0,
+      NULL },
 
-    ngx_null_command};
-
-
-static ngx_http_module_t ngx_http_profiler_module_ctx = {
-    NULL, /* preconfiguration */
-    NULL, /* postconfiguration */
-
-    NULL, /* create main configuration */
-    NULL, /* init main configuration */
-
-    NULL, /* create server configuration */
-    NULL, /* merge server configuration */
-
-    NULL, /* create location configuration */
-    NULL  /* merge location configuration */
+      ngx_null_command
 };
 
 
-ngx_module_t ngx_http_profiler_module
-    = {NGX_MODULE_V1,
-       &ngx_http_profiler_module_ctx, /* module context */
-       ngx_http_profiler_commands,    /* module directives */
-       NGX_HTTP_MODULE,               /* module type */
-       NULL,                          /* init master */
-       NULL,                          /* init module */
-       NULL,                          /* init process */
-       NULL,                          /* init thread */
-       NULL,                          /* exit thread */
-       NULL,                          /* exit process */
-       NULL,                          /* exit master */
-       NGX_MODULE_V1_PADDING};
+static ngx_http_module_t  ngx_http_profiler_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
 
 
-static ngx_http_profiler_path_t ngx_http_profiler_paths[] = {
+static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
 
-    {ngx_string("profile"), NGX_HTTP_GET | NGX_HTTP_HEAD,
-     ngx_http_profiler_profile, "CPU of this worker over ?seconds=N (30)"},
+    { ngx_string("profile"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_profile,
+      "CPU of this worker over ?seconds=N (30)" },
 
-    {ngx_string("symbol"), NGX_HTTP_GET | NGX_HTTP_HEAD | NGX_HTTP_POST,
-     ngx_http_profiler_symbol,
-     "names of the addresses in a POST, 0xADDR+0xADDR"},
+    { ngx_string("symbol"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
+      ngx_http_profiler_symbol,
+      "names of the addresses in a POST, 0xADDR+0xADDR" },
 
-    {ngx_string("cmdline"), NGX_HTTP_GET | NGX_HTTP_HEAD,
-     ngx_http_profiler_cmdline, "the command line, NUL between arguments"},
+    { ngx_string("cmdline"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_cmdline,
+      "the command line, NUL between arguments" },
 
-    {ngx_string("status"), NGX_HTTP_GET | NGX_HTTP_HEAD,
-     ngx_http_profiler_status,
-     "what the profiler of this worker counts, as JSON"},
+    { ngx_string("status"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_status,
+      "what the profiler of this worker counts, as JSON" }
+};
+
+
+ngx_module_t  ngx_http_profiler_module = {
+    NGX_MODULE_V1,
+    &ngx_http_profiler_module_ctx,         /* module context */
+    ngx_http_profiler_commands,            /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
 };
 
 /* clang-format on */

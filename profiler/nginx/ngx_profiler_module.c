@@ -24,43 +24,56 @@ static ngx_conf_num_bounds_t ngx_profiler_seconds_bounds
     = {ngx_conf_check_num_bounds, 1, 3600};
 
 
-/* clang-format off: the tables look as everywhere in nginx */
+/* clang-format off */
 
-static ngx_command_t ngx_profiler_commands[] = {
+static ngx_command_t  ngx_profiler_commands[] = {
 
-    {ngx_string("profiler"), NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_FLAG,
-     ngx_conf_set_flag_slot, 0, offsetof(ngx_profiler_conf_t, enable), NULL},
+    { ngx_string("profiler"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, enable),
+      NULL },
 
-    {ngx_string("profiler_rate"),
-     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
-     offsetof(ngx_profiler_conf_t, rate), &ngx_profiler_rate_bounds},
+    { ngx_string("profiler_rate"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, rate),
+      &ngx_profiler_rate_bounds },
 
-    {ngx_string("profiler_max_seconds"),
-     NGX_MAIN_CONF | NGX_DIRECT_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot, 0,
-     offsetof(ngx_profiler_conf_t, max_seconds), &ngx_profiler_seconds_bounds},
+    { ngx_string("profiler_max_seconds"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, max_seconds),
+      &ngx_profiler_seconds_bounds },
 
-    ngx_null_command};
-
-
-static ngx_core_module_t ngx_profiler_module_ctx = {
-    ngx_string("profiler"), ngx_profiler_create_conf, /* create configuration */
-    ngx_profiler_init_conf                            /* init configuration */
+      ngx_null_command
 };
 
 
-ngx_module_t ngx_profiler_module
-    = {NGX_MODULE_V1,
-       &ngx_profiler_module_ctx,  /* module context */
-       ngx_profiler_commands,     /* module directives */
-       NGX_CORE_MODULE,           /* module type */
-       NULL,                      /* init master */
-       ngx_profiler_init_module,  /* init module */
-       ngx_profiler_init_process, /* init process */
-       NULL,                      /* init thread */
-       NULL,                      /* exit thread */
-       ngx_profiler_exit_process, /* exit process */
-       NULL,                      /* exit master */
-       NGX_MODULE_V1_PADDING};
+static ngx_core_module_t  ngx_profiler_module_ctx = {
+    ngx_string("profiler"),
+    ngx_profiler_create_conf,              /* create configuration */
+    ngx_profiler_init_conf                 /* init configuration */
+};
+
+
+ngx_module_t  ngx_profiler_module = {
+    NGX_MODULE_V1,
+    &ngx_profiler_module_ctx,              /* module context */
+    ngx_profiler_commands,                 /* module directives */
+    NGX_CORE_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_profiler_init_module,              /* init module */
+    ngx_profiler_init_process,             /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_profiler_exit_process,             /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
 
 /* clang-format on */
 
