@@ -240,18 +240,16 @@ def test_worker_that_drains_answers_first(nginx, kind):
 
 
 def test_terminated_while_it_sorts(nginx):
+    """One sort is finished, those that wait are not begun: nginx gives its
+    workers a second before it kills them, which would be an alert."""
     start(nginx, threads_wanted=1)
-    body = numbers(15000)
+    body = numbers(6000)
     with contextlib.ExitStack() as stack:
-        for _ in range(10):
+        for _ in range(50):
             sock = stack.enter_context(nginx.connect())
             sock.sendall(post("/v1", body))
-            busy(nginx)
-        time.sleep(0.05)
-        begin = time.monotonic()
+        busy(nginx)
         assert nginx.terminate() == 0
-        # one sort is finished, the nine that wait are not begun
-        assert time.monotonic() - begin < 5
 
 
 def test_worker_that_is_to_shut_down_in_time(nginx):
