@@ -46,6 +46,7 @@ help:
 	@echo 'make              the modules, libnprof.so and the plug-ins'
 	@echo 'make test         unit and integration tests, the short tier'
 	@echo 'make test-long    all tests with the full numbers'
+	@echo 'make fuzz         the fuzz targets, FUZZ_SECONDS each (clang-14)'
 	@echo 'make bench        the benchmarks'
 	@echo 'make format       format all C and C++ sources'
 	@echo 'make lint         what CI checks of the sources'
@@ -184,6 +185,27 @@ $(BUILD)/unit/%: $(OBJ)/tests/unit/%.o $(BUILD)/libtested.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< $(BUILD)/libtested.a $(NPROF_LIBS) \
 	    -lcriterion -lpthread -ldl -lm
+
+# Fuzz targets: libFuzzer, so clang; `make fuzz FUZZ_SECONDS=600` runs each
+
+FUZZ_CC ?= clang-14
+FUZZ_SECONDS ?= 30
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+
+$(BUILD)/fuzz/number_parse_fuzz: count/number_parse.c count/number_parse.h
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) -std=c11 $(WARN) $(WARN_C) -g -O1 -D_GNU_SOURCE -I. \
+	    -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^)
+
+fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
+	@for f in $(FUZZERS); do \
+	    mkdir -p $(BUILD)/fuzz/corpus/$$f && \
+	    $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
+	        -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$f || exit 1; \
+	done
+.PHONY: fuzz
 
 test:
 	./test.sh
