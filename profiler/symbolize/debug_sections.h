@@ -31,7 +31,7 @@ struct debug_sections {
 
 
 /*
- * Makes the image. 0; -ENOENT if the file has no .debug_line or .debug_info;
+ * Makes the image. 0; -ENOENT if the file has no .debug_info;
  * -EFBIG above DEBUG_SECTIONS_MAX; -ENOEXEC, -ENOMEM, -errno of a read.
  * The file is not needed afterwards.
  */

@@ -21,8 +21,11 @@
 /* Blocks and inlined calls around an address; deeper ones are left out. */
 #define BLOCKS_MAX 64
 
-/* Of one unit; C++ units of large programs have some hundred thousand. */
-#define DIES_MAX 4000000
+/*
+ * Of one unit; C++ units of large programs have some hundred thousand. Forged
+ * sibling attributes can make a tree of any size of a few DIEs.
+ */
+#define DIES_MAX 1000000
 
 #define RANGES_MAX 100000
 

@@ -81,7 +81,8 @@ read_header(struct elf_file *file)
     if (memcmp(h->e_ident, ELFMAG, SELFMAG) != 0
         || h->e_ident[EI_CLASS] != ELFCLASS64
         || h->e_ident[EI_DATA] != ELFDATA2LSB
-        || (h->e_type != ET_DYN && h->e_type != ET_EXEC)) {
+        || (h->e_type != ET_DYN && h->e_type != ET_EXEC
+            && h->e_type != ET_REL)) {
         return -ENOEXEC;
     }
 

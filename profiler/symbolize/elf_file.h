@@ -6,7 +6,8 @@
  * A file that is truncated in place under a mapping is SIGBUS for the web
  * server, so bytes are copied with pread(), which also leaves the offset of a
  * descriptor alone that other processes share. Only 64-bit little-endian
- * executables and shared objects are taken.
+ * executables and shared objects are taken, and what dwz makes, which calls
+ * itself relocatable.
  *
  * One thread at a time; the export thread in the profiler. Not
  * async-signal-safe.
