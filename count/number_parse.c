@@ -257,13 +257,18 @@ scan_digits(number_parser_t *parser, const uint8_t *p, const uint8_t *end)
             break;
         }
 
-        /* the digits go to the end of eight, zeros come before them */
-        if (digits < 8) {
-            bytes = (bytes << (64 - 8 * digits)) | (ZEROS >> (8 * digits));
-        }
+        /* the digits go to the end of eight, zeros come before them; a shift
+           by all 64 bits, of ZEROS by eight digits, is done in two halves */
+        bytes = (bytes << (64 - 8 * digits))
+                | (ZEROS >> (4 * digits) >> (4 * digits));
 
         magnitude = magnitude * powers[digits] + eight_digits(bytes);
         p += digits;
+
+        if (digits < 8) {
+            parser->magnitude = magnitude;
+            return p;
+        }
     }
 
     while (p < end && is_digit(*p)) {
@@ -311,7 +316,10 @@ feed_text(number_parser_t *parser, const uint8_t *data, size_t length)
                 break;
             }
             p += begin_number(parser, *p, position_of(parser, data, p));
-            break;
+            if (p == end) {
+                return NUMBER_OK;
+            }
+            /* fall through */
 
         case BEFORE_DIGIT:
             if (!is_digit(*p)) {
@@ -319,7 +327,7 @@ feed_text(number_parser_t *parser, const uint8_t *data, size_t length)
                             position_of(parser, data, p));
             }
             parser->state = IN_DIGITS;
-            break;
+            /* fall through */
 
         default: /* IN_DIGITS */
             p = scan_digits(parser, p, end);
