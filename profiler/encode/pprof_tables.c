@@ -46,7 +46,7 @@ pprof_tables_string(struct pprof_tables *tables, const char *text)
 {
     const char *valid;
 
-    valid = utf8_text(text, tables->arena);
+    valid = utf8_text(text != NULL ? text : "", tables->arena);
 
     return valid ? string_pool_add(&tables->strings, valid) : STRING_POOL_NONE;
 }

@@ -88,7 +88,10 @@ int pprof_tables_init(struct pprof_tables        *tables,
                       struct block_arena         *arena);
 
 
-/* The number of a string, made valid UTF-8; STRING_POOL_NONE: no memory. */
+/*
+ * The number of a string, made valid UTF-8, NULL counting as the empty one;
+ * STRING_POOL_NONE: no memory.
+ */
 uint32_t pprof_tables_string(struct pprof_tables *tables, const char *text);
 
 

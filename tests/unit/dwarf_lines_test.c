@@ -190,18 +190,18 @@ Test(dwarf_lines, our_code_is_as_addr2line_has_it, .init = fixture_setup,
 {
     size_t             i;
     static const char *options[]
-        = {"",          "-gdwarf-4", "-gdwarf-5 -gz", "-O3 -funroll-loops",
-           "-O0",       "-g1",       "-Og",           "-ffunction-sections"};
+        = {"",    "-gdwarf-4", "-gdwarf-5 -gz", "-O3 -funroll-loops",
+           "-O0", "-g1",       "-Og",           "-ffunction-sections"};
 
     for (i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        cr_expect_eq(compare_with_addr2line(fixture_compile(
-                         "cc", "inlined_calls.c", options[i])),
+        cr_expect_eq(compare_with_addr2line(
+                         fixture_compile("cc", "inlined_calls.c", options[i])),
                      0, "%s", options[i]);
     }
 
-    cr_expect_eq(compare_with_addr2line(
-                     fixture_compile("c++", "mangled_names.cc", "")),
-                 0);
+    cr_expect_eq(
+        compare_with_addr2line(fixture_compile("c++", "mangled_names.cc", "")),
+        0);
 }
 
 

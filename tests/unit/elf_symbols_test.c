@@ -107,8 +107,8 @@ compare_with_nm(const char *path)
     for (i = 0; i < 5000; i++) {
         address = start + fixture_random(&state) % size;
         name = elf_symbols_find(symbols, address);
-        cr_assert_eq(nm_holds(address, name), name != NULL, "%s %#lx: %s",
-                     path, address, name ? name : "nothing");
+        cr_assert_eq(nm_holds(address, name), name != NULL, "%s %#lx: %s", path,
+                     address, name ? name : "nothing");
     }
 
     for (i = 0; i < n_nm_symbols; i++) {
@@ -240,8 +240,8 @@ Test(elf_symbols, a_stub_of_an_ifunc_has_the_name_of_its_resolver)
 }
 
 
-Test(elf_symbols, a_symbol_without_a_size_names_nothing,
-     .init = fixture_setup, .fini = fixture_teardown)
+Test(elf_symbols, a_symbol_without_a_size_names_nothing, .init = fixture_setup,
+     .fini = fixture_teardown)
 {
     uint64_t            bare, sized;
     const char         *path;

@@ -23,9 +23,9 @@
 
 
 #define FIXTURES "tests/unit/fixtures/"
-#define LIBC     "/lib/x86_64-linux-gnu/libc.so.6"
-#define CRYPTO   "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
-#define NGINX    "/usr/sbin/nginx"
+#define LIBC "/lib/x86_64-linux-gnu/libc.so.6"
+#define CRYPTO "/usr/lib/x86_64-linux-gnu/libcrypto.so.3"
+#define NGINX "/usr/sbin/nginx"
 
 
 static char fixture_folder[] = "/tmp/symbol_fixture.XXXXXX";
@@ -90,9 +90,8 @@ fixture_identity(const char *path)
     cr_assert_geq(module.fd, 0, "%s", path);
     cr_assert_eq(elf_file_open(&elf, module.fd), 0, "%s", path);
 
-    module.build_id_len
-        = (uint8_t) elf_file_build_id(&elf, module.build_id,
-                                      sizeof(module.build_id));
+    module.build_id_len = (uint8_t) elf_file_build_id(&elf, module.build_id,
+                                                      sizeof(module.build_id));
 
     for (i = 1; i < elf.n_sections; i++) {
         if (strcmp(elf.names + elf.sections[i].sh_name, ".text") == 0) {

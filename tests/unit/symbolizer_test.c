@@ -156,10 +156,9 @@ Test(symbolizer, a_file_of_another_build_is_not_used, .init = fixture_setup,
      .fini = fixture_teardown)
 {
     struct symbolizer     *symbolizer = symbolizer_create("/nonexistent");
-    struct module_identity module = fixture_identity(
-        fixture_compile("cc", "inlined_calls.c", ""));
-    uint64_t address
-        = fixture_address("nm", module.path, "fixture_sum");
+    struct module_identity module
+        = fixture_identity(fixture_compile("cc", "inlined_calls.c", ""));
+    uint64_t address = fixture_address("nm", module.path, "fixture_sum");
 
     module.build_id[0] ^= 1;
     cr_expect_eq(resolve(symbolizer, &module, address)->named, 0);
@@ -250,8 +249,7 @@ Test(symbolizer, cplusplus_and_rust_names_are_demangled)
     };
 
     for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *name
-            = demangled_name(cases[i].mangled, text, sizeof(text));
+        const char *name = demangled_name(cases[i].mangled, text, sizeof(text));
 
         if (cases[i].name == NULL) {
             cr_expect_null(name, "%s: %s", cases[i].mangled, name);
@@ -290,14 +288,13 @@ Test(symbolizer, a_demangling_bomb_is_left_mangled, .timeout = 20)
 Test(symbolizer, cplusplus_functions_show_both_names, .init = fixture_setup,
      .fini = fixture_teardown)
 {
-    struct symbolizer         *symbolizer = symbolizer_create("/nonexistent");
-    struct module_identity     module = fixture_identity(
-            fixture_compile("c++", "mangled_names.cc", ""));
+    struct symbolizer     *symbolizer = symbolizer_create("/nonexistent");
+    struct module_identity module
+        = fixture_identity(fixture_compile("c++", "mangled_names.cc", ""));
     const struct symbol_lines *lines;
 
-    lines = resolve(
-        symbolizer, &module,
-        fixture_address("nm", module.path, "_ZN5outer6NumberC2Ei"));
+    lines = resolve(symbolizer, &module,
+                    fixture_address("nm", module.path, "_ZN5outer6NumberC2Ei"));
     cr_expect_str_eq(lines->lines[0].function, "outer::Number::Number(int)");
     cr_expect_eq(strncmp(lines->lines[0].system_name, "_ZN5outer", 9), 0);
 
@@ -351,8 +348,7 @@ Test(symbolizer, the_cache_is_bounded)
     cr_expect_str_eq(name_at(symbolizer, &nginx, 0x10), "nginx+0x10");
     symbolizer_trim(symbolizer);
 
-    cr_expect_lt(mapped_kilobytes() - before,
-                 2 * SYMBOLIZER_CACHE_MAX / 1024);
+    cr_expect_lt(mapped_kilobytes() - before, 2 * SYMBOLIZER_CACHE_MAX / 1024);
     symbolizer_destroy(symbolizer);
 }
 
@@ -360,9 +356,9 @@ Test(symbolizer, the_cache_is_bounded)
 Test(symbolizer, an_answer_outlives_a_trim, .init = fixture_setup,
      .fini = fixture_teardown)
 {
-    struct symbolizer         *symbolizer = symbolizer_create("/nonexistent");
-    struct module_identity     module = fixture_identity(
-            fixture_compile("cc", "inlined_calls.c", ""));
+    struct symbolizer     *symbolizer = symbolizer_create("/nonexistent");
+    struct module_identity module
+        = fixture_identity(fixture_compile("cc", "inlined_calls.c", ""));
     uint64_t address = fixture_address("nm", module.path, "fixture_sum");
     const struct symbol_lines *first, *second;
 
@@ -385,8 +381,8 @@ Test(symbolizer, a_file_that_is_truncated_in_place_is_no_crash,
 {
     int                    fd;
     struct symbolizer     *symbolizer = symbolizer_create("/nonexistent");
-    struct module_identity module = fixture_identity(
-        fixture_compile("cc", "inlined_calls.c", ""));
+    struct module_identity module
+        = fixture_identity(fixture_compile("cc", "inlined_calls.c", ""));
     uint64_t address = fixture_address("nm", module.path, "fixture_sum");
 
     fd = open(module.path, O_RDWR);
@@ -426,9 +422,9 @@ break_file(int to, const uint8_t *bytes, size_t size, uint64_t *state)
     n = 1 + fixture_random(state) % (fixture_random(state) % 4 ? 4 : 300);
 
     for (i = 0; i < n; i++) {
-        at = fixture_random(state) % 3 ? size / 2 + fixture_random(state)
-                                                        % (size - size / 2)
-                                       : fixture_random(state) % size;
+        at = fixture_random(state) % 3
+                 ? size / 2 + fixture_random(state) % (size - size / 2)
+                 : fixture_random(state) % size;
         copy[at] = (uint8_t) (fixture_random(state) % 3
                                   ? fixture_random(state)
                                   : (uint64_t) copy[at]
