@@ -21,27 +21,27 @@ extern "C" {
 #endif
 
 
-#define SORT_PLUGIN_ABI     1
+#define SORT_PLUGIN_ABI 1
 
 /* The name of the exported descriptor. */
-#define SORT_PLUGIN_SYMBOL  "sort_plugin"
+#define SORT_PLUGIN_SYMBOL "sort_plugin"
 
 
 typedef struct {
     /* SORT_PLUGIN_ABI and sizeof(sort_plugin_t), as the plug-in knew them. */
-    uint32_t     abi;
-    uint32_t     size;
+    uint32_t abi;
+    uint32_t size;
 
     /* Static strings: the algorithm ("bubble") and its version ("1.0.0"). */
-    const char  *name;
-    const char  *version;
+    const char *name;
+    const char *version;
 
     /*
      * Sorts count values in ascending order, in place. It can't fail. It is
      * called from any thread, from several at once, and keeps no pointer to
      * the values; count may be 0, and values is not NULL even then.
      */
-    void       (*sort)(int64_t *values, size_t count);
+    void (*sort)(int64_t *values, size_t count);
 } sort_plugin_t;
 
 

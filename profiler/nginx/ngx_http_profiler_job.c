@@ -78,6 +78,15 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    /* a client that closed already makes no further event */
+    if (r->connection->read->ready) {
+        ngx_post_event(r->connection->read, &ngx_posted_events);
+
+    } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     r->main->count++;
 
     return NGX_DONE;

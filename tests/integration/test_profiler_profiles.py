@@ -1,0 +1,344 @@
+"""What CPU profiles say: names, lines, threads, shares, and life cycle."""
+
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import nginx_instance
+from nginx_instance import (ALGORITHMS, LONG, MODULES, NGINX, Load, alive,
+                            cpu_seconds, fds, maps, memory, threads,
+                            wait_until)
+from pprof_profile import Profile
+
+PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
+ENDPOINT = "location /debug/pprof/ { profiler_endpoint; }"
+PLUGINS = "".join(
+    f"count_plugin v{n} {ALGORITHMS}/libsort_v{n}.so;\n" for n in (1, 2))
+
+RANDOM = random.Random(1)
+NUMBERS = " ".join(str(RANDOM.randint(-2**62, 2**62)) for _ in range(4000))
+
+
+def configure(nginx, server="", main="profiler on;", **kwargs):
+    nginx.write_conf(
+        modules=PROFILER, main=main,
+        http=PLUGINS + "client_max_body_size 64m;\n"
+        "client_body_buffer_size 1m;",
+        server=f"""
+        location /v1 {{ count; count_sort v1; }}
+        location /v2 {{ count; count_sort v2; }}
+        {server}
+        {ENDPOINT}""", **kwargs)
+
+
+class Sorting:
+    """Posts to a path again and again, from one thread, while it lasts."""
+
+    def __init__(self, nginx, path, body=NUMBERS):
+        self._nginx, self._path, self._body = nginx, path, body
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.failures = []
+        self.done = 0
+
+    def _run(self):
+        while not self._stop.is_set():
+            try:
+                answer = self._nginx.post(self._path, self._body)
+                if answer.status != 200:
+                    self.failures.append(repr(answer))
+                self.done += 1
+            except OSError as reason:
+                self.failures.append(repr(reason))
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        assert self.failures == []
+
+
+def capture(nginx, path, seconds=3, body=NUMBERS):
+    """The profile of a window in which path is asked again and again."""
+    with Sorting(nginx, path, body):
+        answer = nginx.get(f"/debug/pprof/profile?seconds={seconds}")
+    assert answer.status == 200
+    return Profile(answer.body).check()
+
+
+def test_bubble_sort_tops_v1(nginx):
+    configure(nginx)
+    nginx.start()
+    profile = capture(nginx, "/v1")
+    total = profile.total(1)
+    top = sum(v[1] for names, _, v in profile.samples
+              if names[0] == "bubble_sort")
+    assert top > 0.8 * total
+    for names, labels, _ in profile.samples:
+        if names[0] == "bubble_sort":
+            # the plug-in is called by count(), and all ends at the root
+            assert names[1] == "count" or names[2] == "count", names
+            assert names[-1] == "_start", names
+            assert labels["thread"] == "main"
+    files = {(file.rsplit("/", 1)[-1], line > 0)
+             for file, line in profile.lines("bubble_sort")}
+    assert files == {("bubble_plugin.c", True)}
+
+
+def test_qsort_is_on_the_stacks_of_v2(nginx):
+    configure(nginx)
+    nginx.start()
+    big = " ".join(str(RANDOM.randint(-2**62, 2**62)) for _ in range(100000))
+    profile = capture(nginx, "/v2", body=big)
+    with_sort = sum(values[1] for names, _, values in profile.samples
+                    if "count" in names
+                    and ("qsort_r" in names or "qsort" in names))
+    sorting = profile.total(1, "count")
+    assert with_sort > 0.9 * sorting > 0
+    assert with_sort > 0.5 * profile.total(1)
+
+
+def test_stacks_are_complete(nginx):
+    configure(nginx)
+    nginx.start()
+    capture(nginx, "/v1")
+    capture(nginx, "/v2")
+    cpu = nginx.get("/debug/pprof/status").json()["cpu"]
+    assert cpu["samples"] > 200
+    assert cpu["completeness"] > 0.99, cpu
+    assert cpu["dropped"] == 0
+
+
+def test_cpu_of_the_main_thread(nginx):
+    """A thread that burns without pause: the profile has its CPU time."""
+    configure(nginx)
+    nginx.start()
+    nginx.post("/v1", NUMBERS)
+    with Sorting(nginx, "/v1"), Sorting(nginx, "/v1"):
+        time.sleep(1.5)
+        with open(f"/proc/{nginx.worker}/schedstat", encoding="ascii") as f:
+            before = int(f.read().split()[0])
+        answer = nginx.get("/debug/pprof/profile?seconds=4")
+        with open(f"/proc/{nginx.worker}/schedstat", encoding="ascii") as f:
+            spent = int(f.read().split()[0]) - before
+    profile = Profile(answer.body).check()
+    main = sum(values[1] for _, labels, values in profile.samples
+               if labels["thread"] == "main")
+    # 400 samples: three standard deviations, and the window's two edges
+    assert abs(main - spent) < 0.15 * spent + 2e7, (main, spent)
+
+
+def test_pool_threads_are_seen(nginx):
+    """nginx's pool threads block all signals; they show all the same."""
+    configure(nginx, main="profiler on; thread_pool sorters threads=2;",
+              server="location /pool { count; count_sort v1; "
+              "count_threads sorters; }")
+    nginx.start()
+    time.sleep(1.2)
+    profile = capture(nginx, "/pool")
+    pool = [(names, values) for names, labels, values in profile.samples
+            if labels["thread"] == "nginx"]
+    assert sum(values[1] for _, values in pool) > 0.8 * profile.total(1)
+    assert all(names[-1] == "start_thread" for names, _ in pool
+               if names[0] == "bubble_sort")
+
+
+def test_profilers_own_threads_are_seen(nginx):
+    configure(nginx, main="profiler on; profiler_rate 1000;")
+    nginx.start()
+    assert sorted(threads(nginx.worker).values()) == [
+        "nginx", "nprof-export", "nprof-profiler"]
+    capture(nginx, "/v1", 2)
+    # the export thread symbolized meanwhile
+    names = set()
+    for _ in range(20):
+        answer = nginx.get("/debug/pprof/profile?seconds=1")
+        names |= {labels["thread"]
+                  for _, labels, _ in Profile(answer.body).samples}
+        if names & {"nprof-export", "nprof-profiler"}:
+            return
+    assert False, names
+
+
+def test_nothing_runs_in_the_master(nginx):
+    configure(nginx)
+    nginx.start()
+    nginx.reload(wait_for_old=True)
+    assert list(threads(nginx.master).values()) == ["nginx"]
+    with open(f"/proc/{nginx.master}/status", encoding="ascii") as status:
+        caught = [line for line in status if line.startswith("SigCgt")][0]
+    assert not int(caught.split()[1], 16) >> (signal.SIGPROF - 1) & 1
+
+
+def test_helpers_are_left_alone(nginx):
+    """The cache manager and loader get no threads."""
+    configure(nginx, server="", main="profiler on;")
+    text = nginx.conf.read_text().replace(
+        "access_log off;", "access_log off;\n    proxy_cache_path "
+        f"{nginx.prefix}/temp/cache keys_zone=z:1m;", 1)
+    nginx.write_raw_conf(text)
+    nginx.start()
+    helpers = [p for p in nginx_instance.processes("ppid", nginx.master)
+               if "cache" in nginx_instance.command_line(p)]
+    assert helpers
+    for helper in helpers:
+        assert list(threads(helper).values()) == ["nginx"]
+
+
+def test_sampler_survives_a_foreign_sigprof(nginx):
+    configure(nginx)
+    nginx.start()
+    with Sorting(nginx, "/v1"):
+        for _ in range(200):
+            subprocess.run(["kill", "-PROF", str(nginx.worker)], check=True)
+    assert nginx.get("/debug/pprof/status").status == 200
+
+
+def test_reload_replaces_the_profiled_worker(nginx):
+    """A capture that is under way ends in the old worker, with its samples."""
+    configure(nginx)
+    nginx.start()
+    answers = []
+    with Sorting(nginx, "/v1"):
+        reader = threading.Thread(target=lambda: answers.append(
+            nginx.get("/debug/pprof/profile?seconds=4")))
+        reader.start()
+        time.sleep(2)
+        old = nginx.worker
+        nginx.reload()
+        reader.join()
+    assert answers[0].status == 200
+    assert Profile(answers[0].body).check().total(0, "bubble_sort") > 50
+    wait_until(lambda: not alive(old), "the old worker exits")
+    assert capture(nginx, "/v1", 1).total(0, "bubble_sort") > 20
+
+
+def test_exit_is_quick_with_a_capture_under_way(nginx):
+    configure(nginx)
+    nginx.start()
+    with nginx.connect() as sock:
+        sock.sendall(b"GET /debug/pprof/profile?seconds=60 HTTP/1.0\r\n\r\n")
+        wait_until(lambda: nginx.get("/debug/pprof/status").status == 200,
+                   "the capture is under way")
+        start = time.monotonic()
+        assert nginx.terminate() == 0
+        assert time.monotonic() - start < 3
+
+
+def test_profiler_switched_off_and_on_by_reload(nginx):
+    configure(nginx)
+    nginx.start()
+    for state in ("off", "on", "off", "on"):
+        configure(nginx, main=f"profiler {state};")
+        nginx.reload(wait_for_old=True)
+        running = "nprof-profiler" in threads(nginx.worker).values()
+        assert running == (state == "on")
+
+
+def test_reload_under_load_leaks_nothing(nginx):
+    """Ten (LONG: 500) reloads under load: fds, threads and memory stay, and
+    no request is lost."""
+    configure(nginx)
+    nginx.start()
+    with Load(nginx, "/v2", rate=50, method="POST", body="3 1 2") as load:
+        for _ in range(3):
+            nginx.reload(wait_for_old=True)
+        before = (len(fds(nginx.master)), len(threads(nginx.master)),
+                  len(maps(nginx.master)))
+        anonymous = memory(nginx.master)["anonymous"]
+        for _ in range(500 if LONG else 10):
+            nginx.reload(wait_for_old=True)
+    assert load.failures == []
+    assert load.done > 0
+    assert (len(fds(nginx.master)), len(threads(nginx.master)),
+            len(maps(nginx.master))) == before
+    assert memory(nginx.master)["anonymous"] - anonymous < 512 * 1024
+
+
+def test_single_process(nginx):
+    configure(nginx)
+    text = nginx.conf.read_text().replace("daemon off;",
+                                          "daemon off; master_process off;")
+    nginx.write_raw_conf(text, workers=0)
+    nginx.start()
+    assert capture(nginx, "/v1", 2).total(0, "bubble_sort") > 20
+
+
+def test_conf_test_starts_nothing(nginx):
+    configure(nginx)
+    status, output = nginx.test_conf()
+    assert status == 0, output
+    assert "profiler" not in output
+
+
+def test_without_libnprof_requests_are_served(nginx, tmp_path):
+    """A library that is not there, or of another build: one line, no harm."""
+    module = tmp_path / "ngx_profiler_module.so"
+    module.write_bytes((MODULES / "ngx_profiler_module.so").read_bytes())
+    tmp_path.chmod(0o755)
+    nginx.write_conf(modules=("ngx_http_count_module", str(module)),
+                     main="profiler on;", server=ENDPOINT)
+    nginx.start()
+    assert "profiler is off: dlopen() failed" in nginx.error_log()
+    assert nginx.get("/debug/pprof/status").json() == {"profiler": "off"}
+    answer = nginx.get("/debug/pprof/profile?seconds=1")
+    assert answer.status == 503
+    assert "could not be loaded" in answer.text
+
+    library = bytearray((MODULES / "libnprof.so").read_bytes())
+    build_id = subprocess.run(
+        ["grep", "-oaE", "-m1", "[0-9a-f]{40}", module],
+        capture_output=True, check=True).stdout.split()[0]
+    at = library.index(build_id)
+    library[at:at + 40] = b"0" * 40
+    (tmp_path / "libnprof.so").write_bytes(library)
+    nginx.reload(wait_for_old=True)
+    assert "is of build 0000000000" in nginx.error_log()
+    assert nginx.get("/debug/pprof/status").json() == {"profiler": "off"}
+
+
+def test_proc_that_is_hidden(nginx):
+    """Without /proc/self/task there are no samples, one warning, and all the
+    rest goes on."""
+    configure(nginx, server="location /x { return 200 x; }")
+    probe = subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], check=False)
+    if probe.returncode != 0:
+        pytest.skip("mount namespaces are not allowed here")
+    script = ("mount -t tmpfs none /proc/$$/task 2>/dev/null; "
+              "mount -t tmpfs none /proc && exec "
+              f"{NGINX} -p {nginx.prefix}/ -c {nginx.conf} -e {nginx.log}")
+    with open(nginx.stderr, "ab") as stderr:
+        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script],
+                                   stdout=stderr, stderr=stderr)
+    try:
+        wait_until(lambda: nginx._listening(nginx.port), "nginx listens")
+        status = nginx.get("/debug/pprof/status").json()
+        assert "open(/proc/self/task) failed" in status["cpu"]["degraded"]
+        assert nginx.error_log().count("no CPU samples") == 1
+        assert nginx.get("/x").text == "x"
+        profile = Profile(nginx.get("/debug/pprof/profile?seconds=1").body)
+        assert profile.samples == []
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(20)
+
+
+def test_idle_worker_costs_nothing(nginx):
+    """An idle worker: the profiler's CPU is far below a tenth of a percent of
+    a core (ticks of 10 ms, so a longer look in the long tier)."""
+    configure(nginx)
+    nginx.start()
+    time.sleep(2)
+    seconds = 120 if LONG else 20
+    before = cpu_seconds(nginx.worker)
+    time.sleep(seconds)
+    spent = cpu_seconds(nginx.worker) - before
+    assert spent <= 0.001 * seconds + 0.02
