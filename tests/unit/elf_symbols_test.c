@@ -308,3 +308,70 @@ Test(elf_file, the_offset_of_a_shared_descriptor_stays)
     elf_file_close(&elf);
     close(fd);
 }
+
+
+/* An address in all of local, hidden, underscored and plain names. */
+Test(elf_symbols, an_exported_name_beats_a_shorter_one, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    char                path[256];
+    uint64_t            address;
+    struct elf_symbols *symbols;
+
+    fixture_run("printf '%%s\\n' .text '.type a,@function' "
+                "'.type __bc,@function' '.type plain_name,@function' "
+                "'.type hid,@function' '.globl __bc, plain_name, hid' "
+                "'.hidden hid' a: __bc: hid: plain_name: '.fill 8,1,0x90' "
+                "'.size a,8' '.size __bc,8' '.size hid,8' "
+                "'.size plain_name,8' '.section .note.GNU-stack' > %s/alias.s "
+                "&& cc -shared -o %s/libalias.so %s/alias.s",
+                fixture_folder, fixture_folder, fixture_folder);
+    snprintf(path, sizeof(path), "%s/libalias.so", fixture_folder);
+
+    address = fixture_address("nm", path, "plain_name");
+    cr_assert_eq(fixture_address("nm", path, "a"), address);
+    symbols = open_symbols(path);
+    cr_expect_str_eq(elf_symbols_find(symbols, address + 7), "plain_name");
+
+    elf_symbols_close(symbols);
+}
+
+
+/* Whatever an image claims, nothing is read behind its end. */
+Test(elf_file, an_image_is_not_left, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    int      fd = open(fixture_compile("cc", "inlined_calls.c", ""), O_RDONLY);
+    char    *map, *image;
+    size_t   cut, i, size = (size_t) lseek(fd, 0, SEEK_END);
+    size_t   room = (size + 4095) / 4096 * 4096;
+    uint64_t state = 17;
+    struct elf_file     elf;
+    struct elf_symbols *symbols;
+
+    /* A page that can't be read follows. */
+    map = mmap(NULL, room + 4096, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_eq(mprotect(map + room, 4096, PROT_NONE), 0);
+
+    for (i = 0; i < 3000; i++) {
+        cut = i % 3 ? size : fixture_random(&state) % size;
+        image = map + room - cut;
+        cr_assert_eq(pread(fd, image, cut, 0), (ssize_t) cut);
+
+        if (cut == size) {
+            /* A section's offset and size are in its header, at the end. */
+            image[size - 1 - fixture_random(&state) % 2400]
+                = (char) fixture_random(&state);
+        }
+
+        if (elf_file_open_image(&elf, image, cut) == 0) {
+            cr_assert_eq(elf_symbols_open(&symbols, &elf, NULL), 0);
+            elf_symbols_close(symbols);
+            elf_file_close(&elf);
+        }
+    }
+
+    munmap(map, room + 4096);
+    close(fd);
+}
