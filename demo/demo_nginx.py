@@ -20,7 +20,7 @@ from pathlib import Path
 TEMPLATE = Path(__file__).resolve().with_name("nginx.conf.in")
 
 # CPU samples per second of CPU time.
-PROFILER_RATE = 199
+PROFILER_RATE = 249
 
 # Seconds that nginx may take to start, reload or stop.
 PATIENCE = 20.0

@@ -31,17 +31,17 @@ import version_comparison
 from answer_probe import AnswerProbe
 from demo_nginx import PROFILER_RATE, DemoNginx, NginxError, cpu_seconds
 
-NUMBERS = 2000
+NUMBERS = 3000
 SEED = 20240229
 MIN_SAMPLES = 200
 
 # Share of a core that v1 is given. Well below 1: requests come evenly, but
 # other work on the machine must not make v1's queue grow.
-V1_UTILIZATION = 0.7
+V1_UTILIZATION = 0.75
 
 # Seconds. v2 gets as long as it needs for its samples, within bounds.
 V1_WINDOW = 10
-V2_WINDOW = (20, 58)
+V2_WINDOW = (20, 60)
 SETTLE = 1.0
 LOAD_START = 30.0
 
@@ -84,7 +84,8 @@ class Plan:
     version was seen to need."""
 
     def __init__(self, v1_cpu, v2_cpu):
-        self.period_ms = max(4, math.ceil(1e3 * v1_cpu / V1_UTILIZATION))
+        self.period_ms = _out_of_step(
+            max(4, math.ceil(1e3 * v1_cpu / V1_UTILIZATION)))
         samples_per_second = v2_cpu * 1e3 / self.period_ms * PROFILER_RATE
         wanted = math.ceil(MIN_SAMPLES * SAMPLES_MARGIN / samples_per_second)
         self.v1_window = _environment_number("WINDOW_V1", V1_WINDOW)
@@ -310,6 +311,15 @@ class Demo:
         print("Written:")
         for name in ("v1.cpu.pb.gz", "v2.cpu.pb.gz", "summary.json"):
             print(f"  {_short_path(self.folder / name)}")
+
+
+def _out_of_step(period_ms):
+    """The next whole number of milliseconds that shares no factor with the
+    kernel's tick of 4 or 10 ms. CPU timers fire at ticks: requests in step
+    with those would all be sampled at the same place."""
+    while math.gcd(period_ms, 20) != 1:
+        period_ms += 1
+    return period_ms
 
 
 def _environment_number(name, fallback):

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 # How many functions of each version are compared.
 TOP_FUNCTIONS = 8
 
+# Share of a version's CPU below which a function is left out, even among those.
+MIN_SHARE = 0.005
+
 # A function without a sample in one version is called new or gone only if so
 # many would have been expected there at the other version's CPU per request:
 # with fewer, seeing none is chance (5 % at 3).
@@ -76,8 +79,12 @@ def functions(v1, v2):
     names = {name for measured in (v1, v2) for name, _ in
              measured.profile.self_ns.most_common(TOP_FUNCTIONS)}
     rows = [_function(name, v1, v2) for name in names]
-    return sorted(rows, key=lambda row: (
-        -max(row["v1"]["share"], row["v2"]["share"]), row["name"]))
+    return sorted((row for row in rows if _larger_share(row) >= MIN_SHARE),
+                  key=lambda row: (-_larger_share(row), row["name"]))
+
+
+def _larger_share(row):
+    return max(row["v1"]["share"], row["v2"]["share"])
 
 
 def _function(name, v1, v2):

@@ -14,6 +14,7 @@ sys.path.insert(0, str(SOURCE / "demo"))
 import comparison_table  # noqa: E402
 import load_generators  # noqa: E402
 import pprof_reader  # noqa: E402
+import run_demo  # noqa: E402
 import version_comparison  # noqa: E402
 from load_generators import Request  # noqa: E402
 from version_comparison import Measurement, percentile  # noqa: E402
@@ -62,7 +63,7 @@ def test_figures_are_per_request():
 
 
 def test_functions_are_marked_new_and_gone():
-    v1 = measurement({"bubble_sort": 900, "epoll": 50, "rare": 1}, 100)
+    v1 = measurement({"bubble_sort": 90, "epoll": 50, "rare": 1}, 100)
     v2 = measurement({"qsort_r": 200, "epoll": 20, "cheap": 2}, 1000)
     rows = {row["name"]: row for row in version_comparison.functions(v1, v2)}
     assert rows["bubble_sort"]["change"] == "gone"
@@ -73,7 +74,7 @@ def test_functions_are_marked_new_and_gone():
     assert rows["cheap"]["change"] == ""
     # Its one sample in 100 requests would be 10 in 1,000.
     assert rows["rare"]["change"] == "gone"
-    assert rows["bubble_sort"]["v1"]["us_per_request"] == 45000.0
+    assert rows["bubble_sort"]["v1"]["us_per_request"] == 4500.0
     assert rows["bubble_sort"]["v2"] == {"share": 0.0, "us_per_request": 0.0}
 
 
@@ -82,6 +83,13 @@ def test_functions_come_by_their_larger_share():
     v2 = measurement({"c": 60, "b": 40}, 100)
     names = [row["name"] for row in version_comparison.functions(v1, v2)]
     assert names == ["a", "c", "b"]
+
+
+def test_functions_with_next_to_no_cpu_are_left_out():
+    v1 = measurement({"bubble_sort": 1000, "once": 1}, 100)
+    v2 = measurement({"qsort_r": 990, "compare": 10}, 100)
+    names = [row["name"] for row in version_comparison.functions(v1, v2)]
+    assert names == ["bubble_sort", "qsort_r", "compare"]
 
 
 def summary_of(v1, v2):
@@ -131,6 +139,13 @@ def test_h2load_records(tmp_path):
     assert result.failed == 2  # one by its status, one was never made
     assert [r.ok for r in result.requests] == [True, True, False]
     assert result.requests[0].seconds == 0.0015
+
+
+def test_requests_are_not_in_step_with_the_tick():
+    periods = [run_demo._out_of_step(p) for p in range(4, 40)]
+    assert all(p % 2 and p % 5 for p in periods)
+    assert all(0 <= p - wanted <= 4
+               for wanted, p in zip(range(4, 40), periods))
 
 
 def test_unknown_load_generator_is_refused():
