@@ -13,8 +13,8 @@
 #include "plt_stubs.h"
 
 
-#define SYMBOLS_MAX (32 * 1024 * 1024)
-#define STRINGS_MAX (32 * 1024 * 1024)
+#define SYMBOLS_MAX (8 * 1024 * 1024)
+#define STRINGS_MAX (16 * 1024 * 1024)
 
 /* Longer names are not worth their cost, and a file can claim megabytes. */
 #define NAME_LEN_MAX 16384

@@ -12,7 +12,7 @@
 #include "plt_stubs.h"
 
 
-#define TABLE_MAX (64 * 1024 * 1024)
+#define TABLE_MAX (16 * 1024 * 1024)
 #define CODE_MAX (4 * 1024 * 1024)
 
 /* Of all kinds of stubs this is the shortest, and all are multiples of it. */

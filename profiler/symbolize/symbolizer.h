@@ -13,8 +13,9 @@
  * use the network, and to open any file but debug files below one folder.
  *
  * Memory: SYMBOLIZER_CACHE_MAX for answers, and until symbolizer_trim() the
- * tables of one module (elf_symbols.h, dwarf_lines.h). None of that comes from
- * the host's malloc, except what libdw keeps per unit.
+ * tables of one module (elf_symbols.h, dwarf_lines.h). All large tables are
+ * mapped on their own, so that trimming gives them back; the host's malloc
+ * sees only handles and what libdw keeps of units that were asked for.
  */
 
 
