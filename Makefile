@@ -108,7 +108,12 @@ GLUE_SRC := ngx_http_count_module.c config $(wildcard count/*.[ch]) \
             $(wildcard algorithms/*.[ch]) $(wildcard profiler/nginx/*) \
             profiler/nprof.h
 
-$(NGX)/objs/Makefile: config $(NGINX_SRC)/conf_flags Makefile
+# The names of the sources: nginx is configured anew when one comes or goes.
+GLUE_NAMES := $(BUILD)/.glue-names
+$(shell mkdir -p $(BUILD); echo '$(sort $(GLUE_SRC))' | \
+    cmp -s - $(GLUE_NAMES) || echo '$(sort $(GLUE_SRC))' > $(GLUE_NAMES))
+
+$(NGX)/objs/Makefile: config $(NGINX_SRC)/conf_flags Makefile $(GLUE_NAMES)
 	rm -rf $(NGX)
 	mkdir -p $(BUILD)
 	cp -r $(NGINX_SRC) $(NGX)

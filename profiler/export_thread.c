@@ -73,15 +73,31 @@ files_open(const struct stack_profile *profile)
 }
 
 
-/* The lines "0xADDR name" of a symbol job. */
 static int
-symbols_print(const struct stack_profile *profile,
-              struct symbolizer *symbolizer, FILE *out)
+sample_compare_modules(const void *one, const void *two)
+{
+    const struct profile_sample *a = one, *b = two;
+
+    return (a->frames->module > b->frames->module)
+           - (a->frames->module < b->frames->module);
+}
+
+
+/*
+ * The lines "0xADDR name" of a symbol job, module by module, since the
+ * symbolizer keeps the tables of one.
+ */
+static int
+symbols_print(struct stack_profile *profile, struct symbolizer *symbolizer,
+              FILE *out)
 {
     int                        rc;
     size_t                     i;
     const struct symbol_lines *lines;
     const struct stack_frame  *frame;
+
+    qsort(profile->samples, profile->n_samples, sizeof(profile->samples[0]),
+          sample_compare_modules);
 
     for (i = 0; i < profile->n_samples; i++) {
         frame = profile->samples[i].frames;

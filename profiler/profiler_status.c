@@ -57,25 +57,25 @@ profiler_status_json(const struct profiler_counters *counters,
     sum = *counters;
     n_threads = slots_sum(&sum);
 
-    n = asprintf(json,
-                 "{\"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
-                 ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
-                 ", \"completeness\": %.5f, \"cut\": %" PRIu64
-                 ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
-                 ", \"lost_expiries\": %" PRIu64 ", \"degraded\": %s%s%s},\n"
-                 " \"threads\": {\"sampled\": %" PRIu32
-                 ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d},\n"
-                 " \"cost\": {\"handler_ns\": %.0f, \"unwind_ns\": %.0f},\n"
-                 " \"stacks\": {\"used\": %" PRIu32 ", \"limit\": %d"
-                 ", \"overflows\": %" PRIu64 "}}\n",
-                 rate, sum.samples, sum.complete,
-                 ratio(sum.complete, sum.samples), sum.cut, sum.no_bounds,
-                 sum.dropped, sum.lost, warning == NULL ? "" : "\"",
-                 warning == NULL ? "null" : warning,
-                 warning == NULL ? "" : "\"", n_threads, threads->unsampled,
-                 threads->last_error, ratio(sum.handler_ns, sum.handler_runs),
-                 ratio(sum.unwind_ns, sum.samples), stack_table_used(table),
-                 STACK_TABLE_MAX, stack_table_overflows(table));
+    n = asprintf(
+        json,
+        "{\"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
+        ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
+        ", \"completeness\": %.5f, \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
+        ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
+        ", \"lost_expiries\": %" PRIu64 ", \"degraded\": %s%s%s},\n"
+        " \"threads\": {\"sampled\": %" PRIu32 ", \"unsampled\": %" PRIu32
+        ", \"last_errno\": %d},\n"
+        " \"cost\": {\"handler_ns\": %.0f, \"unwind_ns\": %.0f},\n"
+        " \"stacks\": {\"used\": %" PRIu32 ", \"limit\": %d"
+        ", \"overflows\": %" PRIu64 "}}\n",
+        rate, sum.samples, sum.complete, ratio(sum.complete, sum.samples),
+        sum.bridged, sum.cut, sum.no_bounds, sum.dropped, sum.lost,
+        warning == NULL ? "" : "\"", warning == NULL ? "null" : warning,
+        warning == NULL ? "" : "\"", n_threads, threads->unsampled,
+        threads->last_error, ratio(sum.handler_ns, sum.handler_runs),
+        ratio(sum.unwind_ns, sum.samples), stack_table_used(table),
+        STACK_TABLE_MAX, stack_table_overflows(table));
     if (n < 0) {
         *json = NULL;
         return -ENOMEM;

@@ -21,6 +21,9 @@ struct profiler_counters {
     uint64_t samples;
     uint64_t complete;
 
+    /* Of the complete ones: by a scan over code without unwind data. */
+    uint64_t bridged;
+
     /* Of the others: the copy did not hold the whole stack. */
     uint64_t cut;
     uint64_t no_bounds;

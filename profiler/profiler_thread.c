@@ -180,6 +180,7 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
 
     counters->samples++;
     counters->complete += profiler->stack.complete;
+    counters->bridged += profiler->stack.bridged;
 
     expiries = 1 + (int64_t) record->overrun;
 

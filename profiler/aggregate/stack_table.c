@@ -249,7 +249,7 @@ stack_table_add(struct stack_table *table, const char *thread,
 {
     uint16_t            index;
     uint32_t            i;
-    uint64_t            packed[STACK_UNWIND_MAX + 1];
+    uint64_t            packed[STACK_UNWIND_MAX + 2];
     struct stack_entry *entry;
 
     const struct stack_frame other = {
@@ -259,7 +259,7 @@ stack_table_add(struct stack_table *table, const char *thread,
 
     index = thread_index(table, thread);
 
-    for (i = 0; i < n_frames && i <= STACK_UNWIND_MAX; i++) {
+    for (i = 0; i < n_frames && i < STACK_UNWIND_MAX + 2; i++) {
         packed[i] = frame_pack(table->modules, &frames[i]);
     }
 

@@ -9,6 +9,8 @@
 #include <libunwind-x86_64.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 #include "eh_frame.h"
 #include "stack_unwind.h"
@@ -16,6 +18,14 @@
 
 /* Lookups of the frames' unwind data that are kept; a power of two. */
 #define ROW_CACHE_SIZE 4096
+
+/*
+ * How far above SP the return address of code without unwind data is looked
+ * for, in words, and how many candidates are followed: PCRE2's JIT needs some
+ * 22 words and the first candidate.
+ */
+#define BRIDGE_WORDS 1024
+#define BRIDGE_TRIES 16
 
 /* libunwind's cache of register rules, log2 of its entries. */
 #define LIBUNWIND_CACHE_LOG2 12
@@ -44,12 +54,30 @@ struct row_cache_entry {
 };
 
 
+/* Why a walk ended. */
+enum walk_end {
+    WALK_ROOT,
+
+    /* At code that lies in no module, or in one but without unwind data. */
+    WALK_NO_MODULE,
+    WALK_NO_ROW,
+
+    /* Beyond the copy of the stack, at STACK_UNWIND_MAX, or at nonsense. */
+    WALK_FAILED
+};
+
+
 struct stack_unwinder {
     struct module_table *table;
     unw_addr_space_t     space;
 
-    /* What the accessors serve. */
+    /* What the accessors serve: the stack is the record's, the registers are
+       those that a walk starts from. */
     const struct sample_record *record;
+    uint64_t                    registers[SAMPLE_REGISTERS];
+
+    /* SP where a walk ended for want of unwind data. */
+    uint64_t gap_sp;
 
     struct row_cache_entry rows[ROW_CACHE_SIZE];
 };
@@ -227,14 +255,173 @@ root_mark(struct unwound_stack *stack, bool main_thread)
 
 
 static void
-truncated_add(struct unwound_stack *stack)
+mark_add(struct unwound_stack *stack, enum stack_frame_kind kind)
 {
     struct stack_frame *frame;
 
     frame = &stack->frames[stack->n_frames++];
-    frame->kind = STACK_FRAME_TRUNCATED;
+    frame->kind = kind;
     frame->module = STACK_FRAME_NO_MODULE;
     frame->address = 0;
+}
+
+
+static bool
+stack_read(const struct sample_record *record, uint64_t address,
+           unw_word_t *value)
+{
+    uint64_t offset;
+
+    offset = address - record->stack_address;
+
+    if (address < record->stack_address || offset > record->stack_size
+        || record->stack_size - offset < sizeof(*value)) {
+        return false;
+    }
+
+    memcpy(value, record->stack + offset, sizeof(*value));
+
+    return true;
+}
+
+
+/*
+ * Adds frames from the unwinder's registers on, whose RIP is that of an
+ * instruction, until the root or an obstacle.
+ */
+static enum walk_end
+walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
+{
+    bool                          exact;
+    unw_word_t                    ip, sp, last_sp;
+    unw_cursor_t                  cursor;
+    const struct row_cache_entry *row;
+
+    if (unw_init_remote(&cursor, unwinder->space, unwinder) != 0) {
+        return WALK_FAILED;
+    }
+
+    exact = true;
+    last_sp = 0;
+
+    while (stack->n_frames < STACK_UNWIND_MAX) {
+        if (unw_get_reg(&cursor, UNW_REG_IP, &ip) != 0 || ip == 0
+            || unw_get_reg(&cursor, UNW_REG_SP, &sp) != 0
+            || (sp <= last_sp && last_sp != 0)) {
+            return WALK_FAILED;
+        }
+
+        last_sp = sp;
+        row = row_lookup(unwinder, exact ? ip : ip - 1);
+
+        if (row->module != NULL) {
+            frame_add(stack, row);
+        }
+
+        if (row->root) {
+            return WALK_ROOT;
+        }
+
+        if (!row->found) {
+            unwinder->gap_sp = sp;
+            return row->module == NULL ? WALK_NO_MODULE : WALK_NO_ROW;
+        }
+
+        /*
+         * Only with unwind data: without, libunwind would guess by the frame
+         * pointer, which is a general register in all that nginx is made of.
+         */
+        if (unw_step(&cursor) <= 0) {
+            return WALK_FAILED;
+        }
+
+        exact = row->signal;
+    }
+
+    return WALK_FAILED;
+}
+
+
+/*
+ * Whether a call ends right before address, in any of the encodings that
+ * compilers use: E8 rel32, and FF /2 with its various operands. The memory may
+ * be gone by now, so the kernel reads it; where that is forbidden, it counts as
+ * one.
+ */
+static bool
+call_precedes(uint64_t address)
+{
+    unsigned      i;
+    ssize_t       n;
+    unsigned char code[7];
+    struct iovec  to = {code, sizeof(code)};
+    struct iovec  from
+        = {(void *) (uintptr_t) (address - sizeof(code)), sizeof(code)};
+
+    n = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+    if (n != (ssize_t) sizeof(code)) {
+        return n < 0 && errno != EFAULT;
+    }
+
+    if (code[2] == 0xe8) {
+        return true;
+    }
+
+    /* FF, a ModRM byte with 2 in its middle, 0 to 5 bytes of operand */
+    for (i = 0; i <= 5; i++) {
+        if (code[i] == 0xff && (code[i + 1] & 0x38) == 0x10) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/*
+ * Leads over code without unwind data: takes the first word above SP that is a
+ * return address from which the walk reaches the root. The registers that the
+ * code may have saved are unknown; where they matter, the walk fails.
+ */
+static bool
+bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
+{
+    unsigned                      i, tries;
+    uint64_t                      word, at;
+    uint32_t                      n_frames;
+    const struct row_cache_entry *row;
+
+    n_frames = stack->n_frames;
+    tries = 0;
+    at = unwinder->gap_sp;
+
+    for (i = 0; i < BRIDGE_WORDS && tries < BRIDGE_TRIES; i++, at += 8) {
+        if (!stack_read(unwinder->record, at, &word)) {
+            return false;
+        }
+
+        /* cheap tests first: few words are addresses of code */
+        if (module_table_find(unwinder->table, word) == NULL) {
+            continue;
+        }
+
+        row = row_lookup(unwinder, word - 1);
+        if (!row->found || !call_precedes(word)) {
+            continue;
+        }
+
+        tries++;
+        unwinder->registers[SAMPLE_REG_RIP] = word - 1;
+        unwinder->registers[SAMPLE_REG_RSP] = at + 8;
+
+        if (walk(unwinder, stack) == WALK_ROOT) {
+            return true;
+        }
+
+        stack->n_frames = n_frames;
+    }
+
+    return false;
 }
 
 
@@ -243,57 +430,30 @@ stack_unwind(struct stack_unwinder      *unwinder,
              const struct sample_record *record, bool main_thread,
              struct unwound_stack *stack)
 {
-    bool                          exact;
-    unw_word_t                    ip, sp, last_sp;
-    unw_cursor_t                  cursor;
-    const struct row_cache_entry *row;
+    enum walk_end end;
 
     unwinder->record = record;
+    memcpy(unwinder->registers, record->registers, sizeof(unwinder->registers));
     stack->n_frames = 0;
     stack->complete = false;
+    stack->bridged = false;
 
-    if (unw_init_remote(&cursor, unwinder->space, unwinder) != 0) {
-        truncated_add(stack);
+    end = walk(unwinder, stack);
+
+    if (end == WALK_NO_MODULE) {
+        mark_add(stack, STACK_FRAME_JIT);
+    }
+
+    if (end == WALK_NO_MODULE || end == WALK_NO_ROW) {
+        stack->bridged = bridge(unwinder, stack);
+    }
+
+    if (end == WALK_ROOT || stack->bridged) {
+        root_mark(stack, main_thread);
         return;
     }
 
-    /* the leaf was interrupted: its address is that of an instruction */
-    exact = true;
-    last_sp = 0;
-
-    while (stack->n_frames < STACK_UNWIND_MAX) {
-        if (unw_get_reg(&cursor, UNW_REG_IP, &ip) != 0 || ip == 0
-            || unw_get_reg(&cursor, UNW_REG_SP, &sp) != 0
-            || (sp <= last_sp && last_sp != 0)) {
-            break;
-        }
-
-        last_sp = sp;
-
-        row = row_lookup(unwinder, exact ? ip : ip - 1);
-        if (row->module == NULL) {
-            break;
-        }
-
-        frame_add(stack, row);
-
-        if (row->root) {
-            root_mark(stack, main_thread);
-            return;
-        }
-
-        /*
-         * Without unwind data libunwind would guess by the frame pointer, which
-         * is a general register in all that nginx is made of.
-         */
-        if (!row->found || unw_step(&cursor) <= 0) {
-            break;
-        }
-
-        exact = row->signal;
-    }
-
-    truncated_add(stack);
+    mark_add(stack, STACK_FRAME_TRUNCATED);
 }
 
 
@@ -346,25 +506,6 @@ access_dyn_info_list(unw_addr_space_t space, unw_word_t *list, void *data)
 }
 
 
-static bool
-stack_read(const struct sample_record *record, uint64_t address,
-           unw_word_t *value)
-{
-    uint64_t offset;
-
-    offset = address - record->stack_address;
-
-    if (address < record->stack_address || offset > record->stack_size
-        || record->stack_size - offset < sizeof(*value)) {
-        return false;
-    }
-
-    memcpy(value, record->stack + offset, sizeof(*value));
-
-    return true;
-}
-
-
 static int
 access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
            int write, void *data)
@@ -405,7 +546,7 @@ access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value,
         return -UNW_EBADREG;
     }
 
-    *value = unwinder->record->registers[number];
+    *value = unwinder->registers[number];
 
     return 0;
 }

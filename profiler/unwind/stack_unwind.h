@@ -28,12 +28,16 @@
 struct stack_unwinder;
 
 struct unwound_stack {
-    /* Leaf first; addresses are ELF virtual addresses. */
-    struct stack_frame frames[STACK_UNWIND_MAX + 1];
+    /* Leaf first; addresses are ELF virtual addresses. Marks ("[jit]",
+       "[truncated]") may come on top of STACK_UNWIND_MAX. */
+    struct stack_frame frames[STACK_UNWIND_MAX + 2];
     uint32_t           n_frames;
 
     /* The last frame is the thread's root. */
     bool complete;
+
+    /* The root was reached by a scan over code without unwind data. */
+    bool bridged;
 };
 
 
@@ -47,8 +51,10 @@ int stack_unwinder_create(struct module_table    *table,
 void stack_unwinder_destroy(struct stack_unwinder *unwinder);
 
 /*
- * Unwinds a sample into stack. main_thread says how its root is shown. A stack
- * that does not reach its root ends with a STACK_FRAME_TRUNCATED frame.
+ * Unwinds a sample into stack. main_thread says how its root is shown. Code
+ * that lies in no module (a JIT compiler's) is a STACK_FRAME_JIT frame, and
+ * what called it is found by a scan of the stack. A stack that does not reach
+ * its root ends with a STACK_FRAME_TRUNCATED frame.
  */
 void stack_unwind(struct stack_unwinder      *unwinder,
                   const struct sample_record *record, bool main_thread,
