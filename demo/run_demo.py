@@ -37,7 +37,7 @@ MIN_SAMPLES = 200
 
 # Share of a core that v1 is given. Well below 1: requests come evenly, but
 # other work on the machine must not make v1's queue grow.
-V1_UTILIZATION = 0.75
+V1_UTILIZATION = 0.5
 
 # Seconds. v2 gets as long as it needs for its samples, within bounds.
 V1_WINDOW = 10
