@@ -152,7 +152,8 @@ build_k6() {
 # CI waits for k6 to compile, which takes minutes.
 find_k6() {
     have_k6 && return
-    export K6=$PWD/$BUILD/bin/k6
+    K6=$(realpath -m "$BUILD")/bin/k6
+    export K6
     [ -x "$K6" ] && return
     if [ "${CI:-}" = true ] && go_is_recent; then
         say "building k6 (log: $logs/k6.log)"
