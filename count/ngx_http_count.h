@@ -76,7 +76,8 @@ typedef struct {
     number_summary_t summary;
     uint64_t         sort_ns;
 
-    /* NGX_HTTP_OK, or an error's status with a text for the client */
+    /* NGX_HTTP_OK, or an error's status with a text for the client; 0 as long
+       as the job was not run, or for ever if it was cancelled */
     ngx_uint_t  status;
     const char *error;
 

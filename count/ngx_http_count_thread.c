@@ -77,6 +77,9 @@ ngx_http_count_thread(void *data, ngx_log_t *log)
     ngx_http_count_job_t *job = data;
 
     if (ngx_terminate) {
+        /* the event loop may see this task end before it leaves */
+        job->status = NGX_HTTP_SERVICE_UNAVAILABLE;
+        job->error = "the server shuts down";
         return;
     }
 
@@ -121,8 +124,17 @@ ngx_http_count_completed(ngx_event_t *ev)
 
 #endif
 
-    /* ours, or the one that ends a request that was terminated meanwhile */
-    r->write_event_handler(r);
+    if (job->cancelled) {
+        /*
+         * The request was terminated and waits for us. Its handlers tell only
+         * if r is the one of its subrequests that was active then.
+         */
+        c->error = 1;
+        ngx_http_finalize_request(r, NGX_ERROR);
+
+    } else {
+        r->write_event_handler(r);
+    }
 
     ngx_http_run_posted_requests(c);
 }

@@ -18,7 +18,7 @@ from nginx_instance import ALGORITHMS, alive, fds, threads, wait_until
 from test_count_requests import check_answer, check_error
 
 
-def start(nginx, threads_wanted=2, queue=65536, main="", v1="v1"):
+def start(nginx, threads_wanted=2, queue=65536, main="", v1="v1", more=""):
     nginx.write_conf(
         main=f"thread_pool sorters threads={threads_wanted} "
              f"max_queue={queue}; {main}",
@@ -32,7 +32,7 @@ def start(nginx, threads_wanted=2, queue=65536, main="", v1="v1"):
             location = /v1 {{ count; count_sort {v1}; }}
             location = /v2 {{ count; count_sort v2; }}
             location = /loop {{ count; count_sort v1; count_threads off; }}
-            """)
+            {more}""")
     return nginx.start()
 
 
@@ -205,6 +205,37 @@ def test_requests_of_clients_that_left_are_not_sorted(nginx):
     assert time.monotonic() - begin < 6 * seconds
 
 
+@pytest.mark.parametrize("waiting", [True, False],
+                         ids=["in_the_queue", "at_work"])
+def test_client_that_leaves_while_a_subrequest_sorts(nginx, waiting):
+    """The request is terminated, not the subrequest that the pool has."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        upstream = silent.getsockname()[1]
+        start(nginx, threads_wanted=1, more=f"""
+            location = /mirrored {{ mirror /v1;
+                                    proxy_pass http://127.0.0.1:{upstream};
+                                 }}""")
+        worker = nginx.worker
+        before = len(fds(worker))
+        sorter = None
+        if waiting:
+            sorter = nginx.connect()
+            sorter.sendall(post("/v1", numbers(10000)))
+            busy(nginx)
+        sock = nginx.connect()
+        sock.sendall(post("/mirrored", numbers(10000)))
+        peer, _ = silent.accept()
+        busy(nginx)
+        sock.close()
+        if sorter is not None:
+            sorter.recv(1)
+            sorter.close()
+        check_answer(nginx.post("/v2", "1 2"), [1, 2])
+        assert nginx.worker == worker, "the worker was replaced"
+        wait_until(lambda: len(fds(worker)) <= before, "all is closed")
+        peer.close()
+
+
 def test_pipelined_request_behind_a_sort(nginx):
     start(nginx)
     answer = nginx.raw(
@@ -250,6 +281,33 @@ def test_terminated_while_it_sorts(nginx):
             sock.sendall(post("/v1", body))
         busy(nginx)
         assert nginx.terminate() == 0
+
+
+def test_terminated_before_a_completion_is_seen(nginx):
+    """In one turn of the event loop come TERM, a request that is sorted here,
+    and completions, one of a sort that was not begun for the TERM."""
+    start(nginx, threads_wanted=1)
+    seconds = check_answer(nginx.post("/loop", numbers(8000)),
+                           range(1, 8001))["sort_ns"] / 1e9
+
+    def lasting(wanted):
+        return numbers(int(8000 * (wanted / seconds) ** 0.5))
+
+    nginx.write_file("input", lasting(0.4))
+    with contextlib.ExitStack() as stack:
+        first, second, *others = [stack.enter_context(nginx.connect())
+                                  for _ in range(5)]
+        second.sendall(b"G")
+        for sock, wanted in zip(others, (0.2, 0.4, 0.01)):
+            sock.sendall(post("/v1", lasting(wanted)))
+        busy(nginx)
+        first.sendall(b"GET /loop HTTP/1.1\r\nHost: t\r\n\r\n")
+        time.sleep(0.05)
+        nginx.signal(signal.SIGTERM)
+        time.sleep(0.05)
+        second.sendall(b"ET /loop HTTP/1.1\r\nHost: t\r\n\r\n")
+        assert nginx.process.wait(20) == 0
+    nginx.process = None
 
 
 def test_worker_that_is_to_shut_down_in_time(nginx):
