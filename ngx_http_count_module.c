@@ -35,68 +35,87 @@ static ngx_conf_num_bounds_t ngx_http_count_values_bounds
     = {ngx_conf_check_num_bounds, 1, -1};
 
 
-static ngx_command_t ngx_http_count_commands[] = {
+/* clang-format off */
 
-    {ngx_string("count"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, ngx_http_count,
-     NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+static ngx_command_t  ngx_http_count_commands[] = {
 
-    {ngx_string("count_plugin"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE2,
-     ngx_http_count_plugin, NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
+    { ngx_string("count"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_count,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
-    {ngx_string("count_sort"),
-     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-         | NGX_CONF_TAKE1,
-     ngx_http_count_sort, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    { ngx_string("count_plugin"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_count_plugin,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
-    {ngx_string("count_input"),
-     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-         | NGX_CONF_TAKE1,
-     ngx_http_count_input, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    { ngx_string("count_sort"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_count_sort,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
-    {ngx_string("count_max_values"),
-     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-         | NGX_CONF_TAKE1,
-     ngx_conf_set_size_slot, NGX_HTTP_LOC_CONF_OFFSET,
-     offsetof(ngx_http_count_loc_conf_t, max_values),
-     &ngx_http_count_values_bounds},
+    { ngx_string("count_input"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_count_input,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
-    {ngx_string("count_threads"),
-     NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF
-         | NGX_CONF_TAKE1,
-     ngx_http_count_threads, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
+    { ngx_string("count_max_values"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_count_loc_conf_t, max_values),
+      &ngx_http_count_values_bounds },
 
-    ngx_null_command};
+    { ngx_string("count_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_count_threads,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
-
-static ngx_http_module_t ngx_http_count_module_ctx = {
-    NULL, /* preconfiguration */
-    NULL, /* postconfiguration */
-
-    ngx_http_count_create_main_conf, /* create main configuration */
-    NULL,                            /* init main configuration */
-
-    NULL, /* create server configuration */
-    NULL, /* merge server configuration */
-
-    ngx_http_count_create_loc_conf, /* create location configuration */
-    ngx_http_count_merge_loc_conf   /* merge location configuration */
+      ngx_null_command
 };
 
 
-ngx_module_t ngx_http_count_module = {
+static ngx_http_module_t  ngx_http_count_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_count_create_main_conf,       /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_count_create_loc_conf,        /* create location configuration */
+    ngx_http_count_merge_loc_conf          /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_count_module = {
     NGX_MODULE_V1,
-    &ngx_http_count_module_ctx, /* module context */
-    ngx_http_count_commands,    /* module directives */
-    NGX_HTTP_MODULE,            /* module type */
-    NULL,                       /* init master */
-    NULL,                       /* init module */
-    NULL,                       /* init process */
-    NULL,                       /* init thread */
-    NULL,                       /* exit thread */
-    NULL,                       /* exit process */
-    NULL,                       /* exit master */
-    NGX_MODULE_V1_PADDING,
+    &ngx_http_count_module_ctx,            /* module context */
+    ngx_http_count_commands,               /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
 };
+
+/* clang-format on */
 
 
 ngx_http_count_plugin_t *
