@@ -84,6 +84,7 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
         ngx_post_event(r->connection->read, &ngx_posted_events);
 
     } else if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_profiler_cleanup(ctx);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -124,6 +125,9 @@ ngx_http_profiler_timer(ngx_event_t *ev)
     ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                   "profiler made no reply in %d ms",
                   NGX_HTTP_PROFILER_REPLY_TIMEOUT);
+
+    /* it could yet be done, while this reply is on its way */
+    ngx_http_profiler_cleanup(ctx);
 
     ngx_http_profiler_finalize(
         r, ngx_http_profiler_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,

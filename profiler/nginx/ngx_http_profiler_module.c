@@ -22,6 +22,7 @@ typedef struct {
 static char     *ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
+static ngx_http_profiler_path_t *ngx_http_profiler_find(ngx_str_t *path);
 static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
                                            ngx_str_t          *path);
 static ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
@@ -82,6 +83,14 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_status,
       "what the profiler of this worker counts, as JSON" }
+};
+
+
+static ngx_http_profiler_path_t  ngx_http_profiler_index_path = {
+    ngx_null_string,
+    NGX_HTTP_GET|NGX_HTTP_HEAD,
+    ngx_http_profiler_index,
+    NULL
 };
 
 
@@ -160,42 +169,59 @@ ngx_http_profiler_handler(ngx_http_request_t *r)
 {
     ngx_str_t                 path;
     ngx_int_t                 rc;
-    ngx_uint_t                i;
-    ngx_http_profiler_path_t *p;
+    ngx_http_profiler_path_t *found;
 
     if (ngx_http_profiler_subpath(r, &path) == NGX_DECLINED) {
         return ngx_http_profiler_redirect(r);
     }
 
-    if (path.len == 0) {
-        return ngx_http_profiler_index(r);
+    found = ngx_http_profiler_find(&path);
+
+    if (found && r->method == NGX_HTTP_POST && (found->methods & r->method)) {
+        /* the one handler of a body reads it itself */
+        return found->handler(r);
+    }
+
+    /* else what is left of the body would be taken for the next request */
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (found == NULL) {
+        return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                            "Unknown profile");
+    }
+
+    if (!(r->method & found->methods)) {
+        return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_ALLOWED,
+                                            "Method not allowed");
+    }
+
+    return found->handler(r);
+}
+
+
+static ngx_http_profiler_path_t *
+ngx_http_profiler_find(ngx_str_t *path)
+{
+    ngx_uint_t                i;
+    ngx_http_profiler_path_t *p;
+
+    if (path->len == 0) {
+        return &ngx_http_profiler_index_path;
     }
 
     for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
         p = &ngx_http_profiler_paths[i];
 
-        if (path.len != p->name.len
-            || ngx_strncmp(path.data, p->name.data, path.len) != 0) {
-            continue;
+        if (path->len == p->name.len
+            && ngx_strncmp(path->data, p->name.data, path->len) == 0) {
+            return p;
         }
-
-        if (!(r->method & p->methods)) {
-            return NGX_HTTP_NOT_ALLOWED;
-        }
-
-        /* the one handler of a body reads it itself */
-        if (r->method != NGX_HTTP_POST) {
-            rc = ngx_http_discard_request_body(r);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        return p->handler(r);
     }
 
-    return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
-                                        "Unknown profile");
+    return NULL;
 }
 
 
@@ -259,6 +285,7 @@ ngx_http_profiler_redirect(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    ngx_memzero(r->headers_out.location, sizeof(ngx_table_elt_t));
     r->headers_out.location->hash = 1;
     ngx_str_set(&r->headers_out.location->key, "Location");
     r->headers_out.location->value.len = len;
@@ -283,10 +310,6 @@ ngx_http_profiler_index(ngx_http_request_t *r)
     ngx_uint_t                i;
     u_char                    page[2048];
     ngx_http_profiler_path_t *path;
-
-    if (!(r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD))) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
 
     last = page + sizeof(page);
     p = ngx_slprintf(page, last,
