@@ -217,6 +217,8 @@ ngx_http_count_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_count_loc_conf_t *prev = parent;
     ngx_http_count_loc_conf_t *conf = child;
 
+    ngx_http_core_loc_conf_t *core;
+
     if (conf->sort == NULL) {
         conf->sort = prev->sort;
         conf->sort_place = prev->sort_place;
@@ -232,6 +234,14 @@ ngx_http_count_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (ngx_http_count_resolve(cf, conf) != NGX_OK) {
         return NGX_CONF_ERROR;
+    }
+
+    core = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* "if" and "limit_except" serve what the location around them does */
+    if (core->noname && core->handler == NULL && prev->enabled) {
+        conf->enabled = 1;
+        core->handler = ngx_http_count_handler;
     }
 
     if (conf->enabled && conf->sort == NULL) {

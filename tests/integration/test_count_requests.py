@@ -201,6 +201,23 @@ def test_canary(nginx):
     nginx.wait_log(r'no plug-in has the name "v9" that "count_sort" has in')
 
 
+def test_blocks_within_the_location(nginx):
+    start(nginx, more="""
+        location = /read { count; count_sort v2;
+                           limit_except POST { deny all; } }
+        location = /limited { count; count_sort v2; count_max_values 2;
+                              limit_except GET { allow 127.0.0.1; deny all; }
+                              if ($arg_big) { set $x 1; }
+                              if ($arg_v) { return 200 ours; } }""")
+    check_answer(nginx.post("/limited", "2 1"), [1, 2])
+    check_error(nginx.post("/limited", "3 2 1"), 413)
+    check_answer(nginx.post("/limited?big=1", "2 1"), [1, 2])
+    check_error(nginx.post("/limited?big=1", "3 2 1"), 413)
+    assert nginx.get("/limited?v=1").text == "ours"
+    assert nginx.get("/read").status == 403
+    check_answer(nginx.post("/read", "2 1"), [1, 2])
+
+
 # what is not accepted
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
