@@ -146,6 +146,7 @@ module_symbols_open(struct module_symbols        *module,
     }
 
     if (has_code) {
+        module->starts = unwind_starts_open(&code);
         elf_file_close(&code);
     }
 
@@ -166,6 +167,10 @@ module_symbols_close(struct module_symbols *module)
 
     if (module->lines != NULL) {
         dwarf_lines_close(module->lines);
+    }
+
+    if (module->starts != NULL) {
+        unwind_starts_close(module->starts);
     }
 
     memset(module, 0, sizeof(*module));

@@ -14,6 +14,7 @@
 #include "../unwind/module_identity.h"
 #include "dwarf_lines.h"
 #include "elf_symbols.h"
+#include "unwind_starts.h"
 
 
 struct module_symbols {
@@ -21,6 +22,9 @@ struct module_symbols {
 
     /* NULL if there is no debug information. */
     struct dwarf_lines *lines;
+
+    /* NULL if there is no unwind data. */
+    struct unwind_starts *starts;
 };
 
 

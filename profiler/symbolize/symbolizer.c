@@ -215,7 +215,7 @@ fill_line(struct symbolizer *s, struct symbol_line *line,
 }
 
 
-/* "nginx+0x54174" */
+/* "nginx+0x54170", where the function starts */
 static const char *
 offset_name(char *to, size_t size, const struct module_identity *module,
             uint64_t address)
@@ -249,7 +249,8 @@ fill_function(struct symbolizer *s, const struct module_identity *module,
     lines->named = name != NULL;
 
     if (name == NULL) {
-        name = offset_name(text, sizeof(text), module, address);
+        name = offset_name(text, sizeof(text), module,
+                           unwind_starts_find(s->open.starts, address));
 
     } else if (frame->function != NULL) {
         len = strlen(frame->function);

@@ -58,7 +58,7 @@ struct symbol_line {
 struct symbol_lines {
     uint32_t n;
 
-    /* The names are real ones, not "nginx+0x54174". */
+    /* The names are real ones, not "nginx+0x54170". */
     uint8_t named;
 
     /* Inlined calls would be here if there were any: DWARF was read. */

@@ -91,41 +91,56 @@ section_copy(struct unwind_section *section, uint64_t address, uint64_t size)
 }
 
 
+uint64_t
+eh_frame_hdr_count(const unsigned char *hdr, uint64_t size)
+{
+    uint32_t count;
+
+    if (size < HDR_SIZE || hdr[0] != HDR_VERSION || hdr[1] != HDR_EH_FRAME_PTR
+        || hdr[2] != HDR_FDE_COUNT || hdr[3] != HDR_TABLE) {
+        return 0;
+    }
+
+    memcpy(&count, hdr + 8, sizeof(count));
+
+    return count <= (size - HDR_SIZE) / sizeof(struct hdr_entry) ? count : 0;
+}
+
+
 void
 eh_frame_copy(struct loaded_module *module, const struct dl_phdr_info *info)
 {
     int32_t  offset;
-    uint32_t count;
-    uint64_t address, frames, limit, size;
+    uint64_t count, address, frames, limit, size;
     const ElfW(Phdr) * segment;
     const unsigned char *hdr;
 
     segment = eh_frame_hdr_segment(info);
-    if (segment == NULL || segment->p_memsz < HDR_SIZE) {
+    if (segment == NULL) {
         return;
     }
 
     address = info->dlpi_addr + segment->p_vaddr;
     hdr = (const unsigned char *) (uintptr_t) address;
+    limit = segment_end(info, address);
 
-    if (hdr[0] != HDR_VERSION || hdr[1] != HDR_EH_FRAME_PTR
-        || hdr[2] != HDR_FDE_COUNT || hdr[3] != HDR_TABLE) {
+    if (limit == 0 || limit - address < segment->p_memsz) {
+        return;
+    }
+
+    count = eh_frame_hdr_count(hdr, segment->p_memsz);
+    if (count == 0) {
         return;
     }
 
     memcpy(&offset, hdr + 4, sizeof(offset));
-    memcpy(&count, hdr + 8, sizeof(count));
 
     frames = address + 4 + (uint64_t) (int64_t) offset;
     limit = segment_end(info, frames);
     size = limit == 0 ? 0 : eh_frame_size(frames, limit);
 
-    if (size == 0
-        || (segment->p_memsz - HDR_SIZE) / sizeof(struct hdr_entry) < count) {
-        return;
-    }
-
-    if (section_copy(&module->eh_frame_hdr, address, segment->p_memsz)
+    if (size != 0
+        && section_copy(&module->eh_frame_hdr, address, segment->p_memsz)
         && section_copy(&module->eh_frame, frames, size)) {
         module->hdr_address = address;
         module->hdr_size = segment->p_memsz;

@@ -31,6 +31,12 @@ void eh_frame_copy(struct loaded_module      *module,
                    const struct dl_phdr_info *info);
 
 /*
+ * The entries of the search table of an .eh_frame_hdr of size bytes; 0 if it
+ * has none, or one of an uncommon form.
+ */
+uint64_t eh_frame_hdr_count(const unsigned char *hdr, uint64_t size);
+
+/*
  * Whether the loaded module still has the unwind data of which we have a
  * copy. Called within dl_iterate_phdr().
  */
