@@ -169,7 +169,7 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
     struct profiler_counters *counters = &profiler->counters;
 
     if (record->flags & SAMPLE_NO_BOUNDS) {
-        thread_list_find_stack(slot, record->registers[SAMPLE_REG_RSP]);
+        thread_list_no_bounds(slot, record->thread_pointer);
         counters->no_bounds++;
     }
 

@@ -33,7 +33,7 @@
 
 
 /*
- * The thread's stack bounds were not known, so only the rest of the page that
+ * SP was on no stack whose bounds were known, so only the rest of the page that
  * SP is in was copied.
  */
 #define SAMPLE_NO_BOUNDS 1u
@@ -48,6 +48,10 @@ struct sample_record {
 
     /* SAMPLE_NO_BOUNDS, SAMPLE_CUT. */
     uint32_t flags;
+
+    /* The thread's control block; at the top of its stack, the main thread's
+       aside. */
+    uint64_t thread_pointer;
 
     /* Where stack[0] was, and how many bytes were copied. */
     uint64_t stack_address;

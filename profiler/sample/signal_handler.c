@@ -25,7 +25,7 @@ struct thread_slot  thread_slots[THREAD_SLOTS];
 static void     sample_take(struct thread_slot *slot, uint32_t overrun,
                             const ucontext_t *context);
 static uint64_t stack_range(const struct thread_slot *slot, uint64_t sp,
-                            uint64_t *end, uint32_t *flags);
+                            uint64_t tp, uint64_t *end, uint32_t *flags);
 static void     chain(int signo, siginfo_t *info, void *context);
 
 
@@ -101,7 +101,7 @@ static void
 sample_take(struct thread_slot *slot, uint32_t overrun,
             const ucontext_t *context)
 {
-    uint64_t              start, end, size;
+    uint64_t              start, end, size, tp;
     uint32_t              flags;
     int64_t               before;
     struct sample_record *record;
@@ -113,8 +113,9 @@ sample_take(struct thread_slot *slot, uint32_t overrun,
     before = clock_ns(CLOCK_MONOTONIC);
 
     flags = 0;
+    tp = (uint64_t) (uintptr_t) __builtin_thread_pointer();
     start = stack_range(slot, (uint64_t) context->uc_mcontext.gregs[REG_RSP],
-                        &end, &flags);
+                        tp, &end, &flags);
     size = end - start;
 
     record = sample_ring_reserve(&slot->ring, sizeof(*record) + size);
@@ -128,6 +129,7 @@ sample_take(struct thread_slot *slot, uint32_t overrun,
 
     record->overrun = overrun;
     record->flags = flags;
+    record->thread_pointer = tp;
     record->stack_address = start;
     record->stack_size = size;
     copy_registers(record->registers, context);
@@ -148,15 +150,20 @@ sample_take(struct thread_slot *slot, uint32_t overrun,
 
 /*
  * What of the stack is to be copied: from the red zone below SP to the end of
- * the thread's stack, whole words, at most SAMPLE_STACK_MAX bytes. Where SP is
- * not on the stack that we know (a new thread, an alternate stack, a fiber),
- * nothing is certain to be mapped but the page that SP is in.
+ * the thread's stack, whole words, at most SAMPLE_STACK_MAX bytes.
+ *
+ * The main thread's stack ends where the kernel made it end. That of another
+ * thread ends at its control block, which the thread pointer tp points to: the
+ * C library keeps it at the top of the stack, and what the mapping has above
+ * belongs to others, who may unmap it. Where SP is on none of the two (a new
+ * thread, an alternate stack, a fiber), its neighbours may be unmapped at any
+ * time, and nothing is certain to be there but the page that SP is in.
  */
 static uint64_t
-stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t *end,
-            uint32_t *flags)
+stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t tp,
+            uint64_t *end, uint32_t *flags)
 {
-    uint64_t lo, hi, tp, start;
+    uint64_t lo, hi, top, start;
 
     /*
      * acquire: pairs with thread_slot_set_stack(), which clears hi before it
@@ -165,17 +172,11 @@ stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t *end,
     hi = atomic_load_explicit(&slot->stack_hi, memory_order_acquire);
     lo = atomic_load_explicit(&slot->stack_lo, memory_order_acquire);
 
-    if (sp >= lo && sp < hi
+    top = slot->main_thread ? hi : tp;
+
+    if (sp >= lo && sp < top && top <= hi
         && atomic_load_explicit(&slot->stack_hi, memory_order_acquire) == hi) {
-        /*
-         * glibc keeps a thread's control block, which the thread pointer
-         * points to, at the top of the stack that it allocated; what the
-         * mapping has above belongs to others, who may unmap it.
-         */
-        tp = (uint64_t) (uintptr_t) __builtin_thread_pointer();
-        if (tp > sp && tp < hi) {
-            hi = tp;
-        }
+        hi = top;
 
     } else {
         lo = sp & ~(uint64_t) (PAGE_SIZE - 1);

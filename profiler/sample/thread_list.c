@@ -21,9 +21,10 @@ extern void *__libc_stack_end;
 
 /*
  * The main thread's stack grows, so its lower bound is none of the mapping's:
- * all between SP and its end is mapped, wherever SP is.
+ * all between SP and its end is mapped, wherever SP is. The kernel keeps 128 MB
+ * below the end free of mappings, so what is closer can be no other stack.
  */
-#define MAIN_STACK_SPAN (1024ull * 1024 * 1024)
+#define MAIN_STACK_SPAN (64ull * 1024 * 1024)
 
 
 struct linux_dirent {
@@ -39,6 +40,7 @@ static struct thread_slot *thread_list_slot_of(pid_t tid);
 static int                 thread_list_add(struct thread_list *list, pid_t tid);
 static void                thread_list_remove(struct thread_slot *slot);
 static void                thread_slot_look(struct thread_slot *slot);
+static void thread_slot_find_stack(struct thread_slot *slot, uint64_t address);
 
 
 int
@@ -220,7 +222,7 @@ thread_slot_look(struct thread_slot *slot)
     buffer[n > 0 ? n : 0] = '\0';
 
     if (sscanf(buffer, "%*d %*x %*x %*x %*x %*x %*x %llx", &sp) == 1) {
-        thread_list_find_stack(slot, sp);
+        thread_slot_find_stack(slot, sp);
     }
 }
 
@@ -322,7 +324,25 @@ thread_list_remove(struct thread_slot *slot)
 
 
 void
-thread_list_find_stack(struct thread_slot *slot, uint64_t sp)
+thread_list_no_bounds(struct thread_slot *slot, uint64_t thread_pointer)
+{
+    /*
+     * The main thread's are known from the start, and where others' hold their
+     * control block they are right: then SP was elsewhere.
+     */
+    if (slot->main_thread
+        || (thread_pointer >= atomic_load(&slot->stack_lo)
+            && thread_pointer < atomic_load(&slot->stack_hi))) {
+        return;
+    }
+
+    thread_slot_find_stack(slot, thread_pointer);
+}
+
+
+/* Takes the mapping that address lies in for the thread's stack. */
+static void
+thread_slot_find_stack(struct thread_slot *slot, uint64_t address)
 {
     FILE              *maps;
     char               line[512], writable;
@@ -335,7 +355,7 @@ thread_list_find_stack(struct thread_slot *slot, uint64_t sp)
 
     while (fgets(line, sizeof(line), maps) != NULL) {
         if (sscanf(line, "%llx-%llx %*c%c", &lo, &hi, &writable) == 3
-            && sp >= lo && sp < hi) {
+            && address >= lo && address < hi) {
             if (writable == 'w') {
                 thread_slot_set_stack(slot, lo, hi);
             }

@@ -46,10 +46,11 @@ void thread_list_scan(struct thread_list *list,
                       void *data);
 
 /*
- * Looks the stack up that sp, of the slot's thread, lies in; from then on the
- * handler copies up to its end.
+ * To be called for a sample that has SAMPLE_NO_BOUNDS, with its
+ * thread_pointer: looks the thread's stack up, unless it is known, and SP was
+ * on another one.
  */
-void thread_list_find_stack(struct thread_slot *slot, uint64_t sp);
+void thread_list_no_bounds(struct thread_slot *slot, uint64_t thread_pointer);
 
 
 #endif /* NPROF_THREAD_LIST_H */

@@ -39,9 +39,9 @@ struct thread_slot {
     struct sample_ring ring;
 
     /*
-     * The stack that the thread was last seen on, [lo, hi), or 0, 0. Written
-     * by the profiler thread, hi first to 0, so that the handler sees a
-     * matching pair or none; loaded by the handler.
+     * The mapping of the thread's stack, [lo, hi), or 0, 0 while it is not
+     * known. Written by the profiler thread, hi first to 0, so that the handler
+     * sees a matching pair or none; loaded by the handler.
      */
     _Atomic uint64_t stack_lo;
     _Atomic uint64_t stack_hi;
@@ -55,11 +55,13 @@ struct thread_slot {
     _Atomic uint64_t handler_ns;
     _Atomic uint64_t handler_runs;
 
+    /* Set before the slot's timer is armed; read by the handler, too. */
+    bool main_thread;
+
     /* The rest is the profiler thread's own. */
 
     pid_t   tid;
     bool    used;
-    bool    main_thread;
     bool    has_timer;
     timer_t timer;
 

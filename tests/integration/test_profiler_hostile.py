@@ -1,6 +1,12 @@
 """The profiler as a hostile client, host or neighbour would try it."""
 
+import os
+import subprocess
+import time
+
 import pytest
+
+from nginx_instance import ALGORITHMS, SOURCE, wait_until
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
 ENDPOINT = "location /debug/pprof/ { profiler_endpoint; }"
@@ -36,3 +42,42 @@ def test_other_methods_get_an_error_that_pprof_shows(profiled, method, path):
     assert answer.headers["X-Go-Pprof"] == "1"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.text == "Method not allowed\n"
+
+
+# neighbours in the process
+
+def cpu_status(nginx):
+    return nginx.get("/debug/pprof/status").json()["cpu"]
+
+
+@pytest.mark.parametrize("pool", ["", "count_threads sorters;"])
+def test_fiber_whose_neighbour_is_unmapped(nginx, pool):
+    """Code on a stack of its own, in a mapping that shrinks meanwhile: its
+    samples hold one page, the worker lives, and what the thread does on its
+    real stack is unwound whole afterwards."""
+    plugin = nginx.prefix / "fiber.so"
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=gnu11", "-O1", "-g", "-shared",
+         "-fPIC", f"-I{SOURCE / 'algorithms'}", "-o", plugin,
+         SOURCE / "tests" / "plugins" / "fiber_plugin.c"], check=True)
+    nginx.write_conf(
+        modules=PROFILER, main="profiler on; thread_pool sorters threads=1;",
+        http=f"count_plugin fiber {plugin};"
+        f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;",
+        server=f"""{ENDPOINT}
+        location /fiber {{ count; count_sort fiber; {pool} }}
+        location /v1 {{ count; count_sort v1; {pool} }}""")
+    nginx.start()
+    time.sleep(1.2)
+    for _ in range(4):
+        assert nginx.post("/fiber", "3 1 2").json()["min"] == 1
+    before = cpu_status(nginx)
+    assert before["no_bounds"] > 50
+
+    body = " ".join(str(i * 7919 % 4001) for i in range(4000))
+    wait_until(lambda: nginx.post("/v1", body).status == 200
+               and cpu_status(nginx)["samples"] - before["samples"] > 60,
+               "samples on the real stack")
+    after = cpu_status(nginx)
+    samples = after["samples"] - before["samples"]
+    assert after["complete"] - before["complete"] > 0.9 * samples
