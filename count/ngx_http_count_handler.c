@@ -265,6 +265,15 @@ ngx_http_count_post_body(ngx_http_request_t *r, ngx_http_count_loc_conf_t *clcf)
     ngx_http_count_job_t    *job;
     ngx_http_count_plugin_t *plugin;
 
+    if (r->request_body_no_buffering) {
+        /* an error_page of "proxy_request_buffering off" comes too late */
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "count: the body was sent to an upstream unbuffered, "
+                      "there is nothing to sort");
+        return ngx_http_count_refuse(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                     "the body was not kept");
+    }
+
     if (ngx_http_count_syntax(r, &syntax) != NGX_OK) {
         return ngx_http_count_refuse(
             r, NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,

@@ -218,6 +218,36 @@ def test_blocks_within_the_location(nginx):
     check_answer(nginx.post("/read", "2 1"), [1, 2])
 
 
+def test_redirected_by_error_page(nginx):
+    """Our answer to a request that another location has failed to answer."""
+    start(nginx, "sorters", more="""
+        location = /missing { error_page 404 /count; return 404; }
+        location = /teapot { error_page 418 = /count; return 418; }
+        location = /large { count; count_sort v2; client_max_body_size 10;
+                            error_page 413 /count; }
+        location = /down { proxy_pass http://127.0.0.1:1;
+                           error_page 502 = @body; }
+        location = /unbuffered { proxy_pass http://127.0.0.1:1;
+                                 proxy_http_version 1.1;
+                                 proxy_request_buffering off;
+                                 error_page 502 = @body; }
+        location @body { count; count_sort v2; }""")
+    check_answer(nginx.post("/teapot", "1 2"), [5, 3, 9, 3, -1])
+    for response in (nginx.get("/missing"), nginx.post("/missing", "1 2")):
+        assert response.status == 404
+        assert response.json()["count"] == 5
+    for body in b"1 " * 6, iter([b"1 " * 6]):
+        response = nginx.post("/large", body)
+        assert response.status == 413
+        assert response.json()["count"] == 5
+    for size in 2, 50000:
+        body = b"1 " * size
+        check_answer(nginx.post("/down", body), [1] * size)
+    # a body that came with its header is there whatever was asked
+    check_error(nginx.post("/unbuffered", body), 500, "not kept")
+    nginx.wait_log("count: the body was sent to an upstream unbuffered")
+
+
 # what is not accepted
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
