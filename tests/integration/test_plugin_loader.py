@@ -4,6 +4,7 @@ those that are replaced while they are in use."""
 import contextlib
 import os
 import re
+import signal
 import time
 
 import pytest
@@ -207,6 +208,36 @@ def measure(nginx, plugin):
             "maps": len(lines),
             "fds": len(fds(nginx.master)),
             "threads": len(threads(nginx.master))}
+
+
+def test_nothing_leaks_over_refused_reloads(nginx, compile_plugin, long_run):
+    """One plug-in is opened before the one that is refused."""
+    good = compile_plugin(nginx.prefix / "plugin.so")
+    bad = compile_plugin(nginx.prefix / "bad.so", PLUGIN_ABI="7")
+    conf_for(nginx, good)
+    nginx.start()
+    nginx.write_conf(http=f"count_plugin test {good}; count_plugin bad {bad};")
+    nginx.expect_log(r"\[emerg\] .*ABI number is 7")
+
+    def fail_often(count):
+        for _ in range(count):
+            seen = nginx.error_log().count("ABI number is 7")
+            nginx.signal(signal.SIGHUP)
+            wait_until(
+                lambda: nginx.error_log().count("ABI number is 7") > seen,
+                "the configuration is refused")
+
+    worker = nginx.worker
+    fail_often(20)
+    before = measure(nginx, ".so"), memory(nginx.master)["anonymous"]
+    fail_often(500 if long_run else 100)
+    after = measure(nginx, ".so"), memory(nginx.master)["anonymous"]
+
+    assert after[0] == before[0]
+    assert after[1] - before[1] < 128 * 1024
+    assert nginx.worker == worker
+    assert not any("bad.so" in line for line in maps(nginx.master))
+    assert nginx.post("/", "2 1").json()["version"] == "1"
 
 
 @pytest.mark.parametrize("kind", ["same", "replaced"])
