@@ -149,6 +149,24 @@ eh_frame_copy(struct loaded_module *module, const struct dl_phdr_info *info)
 }
 
 
+/* Whether memory that belongs to the module is as it was when it was copied. */
+static bool
+section_unchanged(const struct unwind_section *section,
+                  const struct dl_phdr_info   *info)
+{
+    uint64_t limit;
+
+    limit = segment_end(info, section->start);
+
+    /* the last word may reach over the end */
+    return limit != 0
+           && limit - section->start + sizeof(uint64_t) > section->size
+           && memcmp((const void *) (uintptr_t) section->start, section->copy,
+                     section->size)
+                  == 0;
+}
+
+
 bool
 eh_frame_unchanged(const struct loaded_module *module,
                    const struct dl_phdr_info  *info)
@@ -163,9 +181,8 @@ eh_frame_unchanged(const struct loaded_module *module,
 
     return info->dlpi_addr + segment->p_vaddr == module->hdr_address
            && segment->p_memsz == module->hdr_size
-           && memcmp((const void *) (uintptr_t) module->eh_frame_hdr.start,
-                     module->eh_frame_hdr.copy, module->eh_frame_hdr.size)
-                  == 0;
+           && section_unchanged(&module->eh_frame_hdr, info)
+           && section_unchanged(&module->eh_frame, info);
 }
 
 

@@ -20,7 +20,8 @@ static int      module_table_visit(struct dl_phdr_info *info, size_t size,
 static int      module_table_counts(struct dl_phdr_info *info, size_t size,
                                     void *data);
 static void     module_table_add(struct module_table       *table,
-                                 const struct dl_phdr_info *info);
+                                 const struct dl_phdr_info *info,
+                                 struct module_identity    *identity);
 static uint32_t module_table_identify(struct module_table    *table,
                                       struct module_identity *identity);
 
@@ -192,17 +193,20 @@ static const ElfW(Phdr) * text_segment(const struct dl_phdr_info *info)
 
 
 /*
- * A module at the place and of the unwind data of one that we have is that
- * one: one that was unloaded and loaded again in between is no different.
+ * A module at the place, of the name and build id and of the unwind data of one
+ * that we have is that one: one that was unloaded and loaded again in between
+ * is no different. Unwind data alone would not do: a plug-in that was built
+ * anew takes the place of the old one and often has the same.
  */
 static bool
-module_is_same(const struct loaded_module *module,
-               const struct dl_phdr_info  *info, const ElfW(Phdr) * text)
+module_is_same(const struct module_table    *table,
+               const struct loaded_module   *module,
+               const struct dl_phdr_info    *info,
+               const struct module_identity *identity)
 {
     return !module->gone && module->bias == info->dlpi_addr
-           && module->start
-                  == ((info->dlpi_addr + text->p_vaddr)
-                      & ~(uint64_t) (MODULE_PAGE_SIZE - 1))
+           && module_identity_equal(table->identities[module->identity],
+                                    identity)
            && eh_frame_unchanged(module, info);
 }
 
@@ -210,8 +214,9 @@ module_is_same(const struct loaded_module *module,
 static int
 module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
 {
-    uint32_t             i;
-    struct module_table *table = data;
+    uint32_t                i;
+    struct module_table    *table = data;
+    struct module_identity *identity;
     const ElfW(Phdr) * text;
 
     (void) size;
@@ -220,33 +225,35 @@ module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
     table->subs = info->dlpi_subs;
 
     text = text_segment(info);
-    if (text == NULL) {
+    identity = text == NULL ? NULL : module_identity_create(info, text);
+
+    if (identity == NULL) {
         return 0;
     }
 
     for (i = 0; i < table->n_modules; i++) {
-        if (module_is_same(&table->modules[i], info, text)) {
+        if (module_is_same(table, &table->modules[i], info, identity)) {
             table->modules[i].seen = true;
+            module_identity_free(identity);
             return 0;
         }
     }
 
-    if (table->n_modules < MODULE_TABLE_MAX) {
-        module_table_add(table, info);
-    }
+    module_table_add(table, info, identity);
 
     return 0;
 }
 
 
+/* Takes the identity over. */
 static void
-module_table_add(struct module_table *table, const struct dl_phdr_info *info)
+module_table_add(struct module_table *table, const struct dl_phdr_info *info,
+                 struct module_identity *identity)
 {
-    struct loaded_module   *module;
-    struct module_identity *identity;
+    struct loaded_module *module;
 
-    identity = module_identity_create(info, text_segment(info));
-    if (identity == NULL) {
+    if (table->n_modules == MODULE_TABLE_MAX) {
+        module_identity_free(identity);
         return;
     }
 

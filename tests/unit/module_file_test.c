@@ -1,0 +1,199 @@
+/*
+ * The name of a module, and whether its file is still the one that was loaded.
+ */
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+
+#include "library_fixture.h"
+#include "unwind/module_file.h"
+#include "unwind/module_table.h"
+
+
+#define SOURCE(value) "int probe(int x) { return x + " #value "; }\n"
+
+
+static struct module_table table;
+
+
+TestSuite(module_file, .init = fixture_setup, .fini = fixture_teardown);
+
+
+/* The identity of the module of an address, its file opened. */
+static struct module_identity *
+identity_of(uint64_t address)
+{
+    const struct loaded_module *module;
+
+    module_table_update(&table);
+    module_table_open_files(&table);
+    module = module_table_find(&table, address);
+    cr_assert_not_null(module);
+
+    return table.identities[module->identity];
+}
+
+
+static struct module_identity *
+identity_of_library(const char *path)
+{
+    return identity_of(library_address(library_open(path), "probe"));
+}
+
+
+Test(module_file, spellings_of_a_path_are_one)
+{
+    size_t                  i;
+    char                   *path, spelling[512];
+    struct module_identity *identity;
+    static const char      *forms[] = {
+             "%s/././one.so", "%s//one.so",    "%s/.//.///./one.so",
+             "//%s/one.so",   "/./.%s/one.so",
+    };
+
+    path = library_compile("one", "", SOURCE(1));
+
+    for (i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(spelling, sizeof(spelling), forms[i], fixture_folder);
+#pragma GCC diagnostic pop
+        memset(&table, 0, sizeof(table));
+        identity = identity_of_library(spelling);
+        cr_expect_str_eq(identity->path, path, "%s: %s", spelling,
+                         identity->path);
+        cr_expect_geq(identity->fd, 0);
+    }
+
+    free(path);
+}
+
+
+Test(module_file, the_program_and_the_vdso_have_names)
+{
+    char                    path[512] = {0};
+    uint32_t                i;
+    bool                    vdso = false;
+    struct module_identity *identity;
+
+    identity = identity_of((uintptr_t) module_table_find);
+    cr_assert_gt(readlink("/proc/self/exe", path, sizeof(path) - 1), 0);
+    cr_expect_str_eq(identity->path, path);
+    cr_expect_geq(identity->fd, 0);
+    cr_expect_eq(identity, table.identities[0]);
+
+    for (i = 0; i < table.n_identities; i++) {
+        if (strcmp(table.identities[i]->path, "[vdso]") == 0) {
+            vdso = true;
+            cr_expect_eq(table.identities[i]->fd, -1);
+        }
+    }
+
+    cr_expect(vdso);
+}
+
+
+Test(module_file, a_file_that_was_replaced_is_not_opened)
+{
+    void *library;
+    char *one = library_compile("one", "", SOURCE(1));
+    char *two = library_compile("two", "", SOURCE(2));
+
+    library = library_open(one);
+    fixture_run("mv %s %s", two, one);
+    cr_expect_eq(identity_of(library_address(library, "probe"))->fd, -1);
+
+    free(one);
+    free(two);
+}
+
+
+Test(module_file, a_copy_of_the_same_build_is_opened)
+{
+    void *library;
+    char *one = library_compile("one", "", SOURCE(1));
+
+    library = library_open(one);
+    fixture_run("cp %s %s.new && mv %s.new %s", one, one, one, one);
+    cr_expect_geq(identity_of(library_address(library, "probe"))->fd, 0);
+
+    free(one);
+}
+
+
+Test(module_file, what_is_no_such_file_is_not_opened, .timeout = 10)
+{
+    size_t             i;
+    void              *library;
+    char              *one;
+    static const char *commands[] = {
+        "rm %1$s",
+        "rm %1$s; mkdir %1$s",
+        "rm %1$s; mkfifo %1$s",
+        "rm %1$s; ln -s /dev/null %1$s",
+        "rm %1$s; ln -s /dev/zero %1$s",
+        "rm %1$s; ln -s /bin/ls %1$s",
+        "cp %1$s %1$s.n; truncate -s 100 %1$s.n; mv %1$s.n %1$s",
+        "cp %1$s %1$s.n; truncate -s 0 %1$s.n; mv %1$s.n %1$s",
+        "cp %1$s %1$s.n; objcopy -R .note.gnu.build-id %1$s.n; mv %1$s.n %1$s",
+    };
+
+    for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        memset(&table, 0, sizeof(table));
+        one = library_compile("one", "", SOURCE(1));
+        library = library_open(one);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+#pragma GCC diagnostic ignored "-Wformat-security"
+        fixture_run(commands[i], one);
+#pragma GCC diagnostic pop
+        cr_expect_eq(identity_of(library_address(library, "probe"))->fd, -1,
+                     "%s", commands[i]);
+        dlclose(library);
+        fixture_run("rm -rf %s", one);
+        free(one);
+    }
+}
+
+
+Test(module_file, build_ids_are_those_that_readelf_shows)
+{
+    size_t                  i, n = 0;
+    char                   *one = library_compile("one", "", SOURCE(1));
+    char                    line[256], hex[2 * MODULE_BUILD_ID_MAX + 1];
+    FILE                   *pipe;
+    struct module_identity *identity = identity_of_library(one);
+
+    for (i = 0; i < identity->build_id_len; i++) {
+        n += (size_t) snprintf(hex + n, sizeof(hex) - n, "%02x",
+                               identity->build_id[i]);
+    }
+
+    snprintf(line, sizeof(line), "readelf -n %s | sed -n 's/.*Build ID: //p'",
+             one);
+    pipe = popen(line, "r");
+    cr_assert_not_null(fgets(line, sizeof(line), pipe));
+    pclose(pipe);
+    line[strcspn(line, "\n")] = '\0';
+    cr_expect_str_eq(hex, line);
+    free(one);
+}
+
+
+Test(module_file, a_long_build_id_is_cut_and_still_matches)
+{
+    char                   *one;
+    struct module_identity *identity;
+
+    one = library_compile(
+        "one",
+        "-Wl,--build-id=0x"
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+        SOURCE(1));
+    identity = identity_of_library(one);
+    cr_expect_eq(identity->build_id_len, MODULE_BUILD_ID_MAX);
+    cr_expect_geq(identity->fd, 0);
+    free(one);
+}
