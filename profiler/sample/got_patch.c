@@ -168,17 +168,23 @@ got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
 }
 
 
-/* Whether the page of a slot is read-only by PT_GNU_RELRO. */
+/*
+ * Whether the page is read-only by PT_GNU_RELRO. The dynamic loader rounds the
+ * segment's end down: a last page that it fills in part stays writable, and
+ * must stay so, for data are in it.
+ */
 static bool
-slot_in_relro(const struct dl_phdr_info *info, uintptr_t slot)
+page_in_relro(const struct dl_phdr_info *info, uintptr_t page, size_t page_size)
 {
     size_t    i;
-    uintptr_t start;
+    uintptr_t start, end;
 
     for (i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type == PT_GNU_RELRO) {
             start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-            return slot >= start && slot < start + info->dlpi_phdr[i].p_memsz;
+            end = start + info->dlpi_phdr[i].p_memsz;
+            return page >= (start & ~(page_size - 1))
+                   && page < (end & ~(page_size - 1));
         }
     }
 
@@ -195,7 +201,7 @@ slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
     page_size = (size_t) sysconf(_SC_PAGESIZE);
     page = (void *) ((uintptr_t) slot & ~(page_size - 1));
 
-    if (slot_in_relro(info, (uintptr_t) slot)) {
+    if (page_in_relro(info, (uintptr_t) page, page_size)) {
         if (mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0) {
             return -errno;
         }
