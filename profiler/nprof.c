@@ -31,10 +31,18 @@
 
 struct module_table profiler_modules;
 
+/* Of this process, or NULL; the event loop's. */
+static struct nprof *nprof_running;
+
 
 static int
 profiler_prepare(void)
 {
+    /* a single process that reloads: the table is the profiler thread's */
+    if (nprof_running != NULL) {
+        return 0;
+    }
+
     (void) module_table_update(&profiler_modules);
     module_table_compact(&profiler_modules);
     module_table_open_files(&profiler_modules);
@@ -151,6 +159,10 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         return -EINVAL;
     }
 
+    if (nprof_running != NULL) {
+        return -EBUSY;
+    }
+
     rc = signal_setup();
     if (rc < 0) {
         return rc;
@@ -182,10 +194,12 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     }
 
     if (rc != 0) {
+        atomic_store(&signal_state.active, false);
         nprof_free(nprof);
         return rc;
     }
 
+    nprof_running = nprof;
     *started = nprof;
 
     return 0;
@@ -220,6 +234,7 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
         return -ETIMEDOUT;
     }
 
+    nprof_running = NULL;
     nprof_free(nprof);
 
     return 0;

@@ -78,7 +78,8 @@ struct nprof_library {
     /*
      * In the master, before workers are forked, again at each reload: copies
      * the unwind data of all modules and opens their files, so that workers
-     * share both. Waits for the disk. Returns 0 or -errno.
+     * share both. Waits for the disk. Does nothing where a profiler runs: that
+     * one follows the modules itself. Returns 0 or -errno.
      */
     int (*prepare)(void);
 
@@ -109,7 +110,7 @@ struct nprof_library {
                      const char *input, size_t input_len, void *owner,
                      struct nprof_job **job);
 
-    /* Ends the window of a job that has one. At most once a job. */
+    /* Ends the window of a job that has one; nothing if it is ended. */
     void (*job_finish)(struct nprof_job *job);
 
     /* Nobody wants the job any more: it is never given by next_done(). */

@@ -1,0 +1,72 @@
+"""libnprof.so in this very process, through its descriptor, without nginx.
+
+Run by tests in a process of its own: python3 -c "from nprof_library import *".
+"""
+
+import ctypes
+import os
+import select
+
+from nginx_instance import MODULES
+
+CPU, SYMBOL, STATUS = range(3)
+
+_POINTER = ctypes.c_void_p
+_CALLS = (
+    ("prepare", ctypes.c_int, ()),
+    ("start", ctypes.c_int, (_POINTER, _POINTER)),
+    ("warning", ctypes.c_char_p, (_POINTER,)),
+    ("stop", ctypes.c_int, (_POINTER, ctypes.c_uint)),
+    ("event_fd", ctypes.c_int, (_POINTER,)),
+    ("job_start", ctypes.c_int, (_POINTER, ctypes.c_int, ctypes.c_char_p,
+                                 ctypes.c_size_t, _POINTER, _POINTER)),
+    ("job_finish", None, (_POINTER,)),
+    ("job_abandon", None, (_POINTER,)),
+    ("next_done", _POINTER, (_POINTER,)),
+    ("job_owner", _POINTER, (_POINTER,)),
+    ("job_result", ctypes.c_int, (_POINTER, _POINTER, _POINTER)),
+    ("job_free", None, (_POINTER,)),
+    ("empty_profile", ctypes.c_int, (_POINTER, _POINTER)),
+)
+
+
+class Descriptor(ctypes.Structure):
+    """struct nprof_library of nprof.h."""
+
+    _fields_ = [("abi", ctypes.c_uint32), ("size", ctypes.c_uint32),
+                ("build_id", ctypes.c_char_p)] + [
+        (name, ctypes.CFUNCTYPE(result, *arguments))
+        for name, result, arguments in _CALLS]
+
+
+library = Descriptor.in_dll(
+    ctypes.CDLL(str(MODULES / "libnprof.so"), os.RTLD_NOW), "nprof_library")
+
+
+def start(rate=99):
+    """(0 or -errno, handle)"""
+    config, handle = ctypes.c_uint32(rate), _POINTER()
+    rc = library.start(ctypes.byref(config), ctypes.byref(handle))
+    return rc, handle
+
+
+def job_start(handle, kind, text=None):
+    """(0 or -errno, job)"""
+    job = _POINTER()
+    rc = library.job_start(handle, kind, text, len(text or b""), None,
+                           ctypes.byref(job))
+    return rc, job
+
+
+def job_wait(handle, timeout=20):
+    """The bytes of the next job that is done."""
+    done = library.next_done(handle)
+    while not done:
+        assert select.select([library.event_fd(handle)], [], [], timeout)[0]
+        done = library.next_done(handle)
+    data, length = _POINTER(), ctypes.c_size_t()
+    assert library.job_result(done, ctypes.byref(data),
+                              ctypes.byref(length)) == 0
+    result = ctypes.string_at(data, length.value)
+    library.job_free(done)
+    return result

@@ -1,0 +1,120 @@
+"""libnprof alone: its life cycle, in processes that are not nginx."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from nginx_instance import ALGORITHMS, PATIENCE, SAN_PRELOAD, SOURCE
+
+pytestmark = pytest.mark.skipif(
+    bool(SAN_PRELOAD), reason="a sanitizer's run-time is nginx's here")
+
+
+def run(script, *arguments):
+    """Runs Python code that has nprof_library's names; what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from nprof_library import *\n" + script,
+         *map(str, arguments)],
+        capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
+        cwd=SOURCE / "tests" / "integration")
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+@pytest.fixture
+def burner(tmp_path):
+    """A shared object with fiber_burn(), half a second of CPU time."""
+    path = tmp_path / "burner.so"
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=gnu11", "-O1", "-g", "-shared",
+         "-fPIC", f"-I{SOURCE / 'algorithms'}", "-o", path,
+         SOURCE / "tests" / "plugins" / "fiber_plugin.c"], check=True)
+    return path
+
+
+def test_prepare_leaves_a_running_profiler_alone(burner):
+    """As in a single process that reloads: the modules that frames name stay
+    the same ones when another module goes."""
+    run("""
+import sys, _ctypes
+from pprof_profile import Profile
+first = _ctypes.dlopen(sys.argv[1], os.RTLD_NOW)
+burner = ctypes.CDLL(sys.argv[2])
+assert library.prepare() == 0
+rc, handle = start()
+assert rc == 0
+rc, job = job_start(handle, CPU)
+for _ in range(4):
+    burner.fiber_burn()
+_ctypes.dlclose(first)
+assert library.prepare() == 0
+burner.fiber_burn()
+library.job_finish(job)
+profile = Profile(job_wait(handle))
+assert profile.total(0, "fiber_burn") > 50, profile.samples
+assert library.stop(handle, 2000) == 0
+""", ALGORITHMS / "libsort_v1.so", burner)
+
+
+def test_one_profiler_a_process():
+    run("""
+import errno
+assert library.prepare() == 0
+rc, handle = start()
+assert rc == 0
+assert start()[0] == -errno.EBUSY
+assert library.stop(handle, 2000) == 0
+rc, handle = start()
+assert rc == 0
+assert library.stop(handle, 2000) == 0
+""")
+
+
+def test_start_that_fails_anywhere_leaves_nothing():
+    """Ever more memory, then descriptors: start() fails at one step after the
+    other, says so, and gives back threads and descriptors."""
+    run("""
+import errno, resource
+def taken():
+    return len(os.listdir("/proc/self/fd")), len(os.listdir("/proc/self/task"))
+def used():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * 4096
+def attempt(limit, value):
+    soft, hard = resource.getrlimit(limit)
+    resource.setrlimit(limit, (value, hard))
+    rc, handle = start()
+    resource.setrlimit(limit, (soft, hard))
+    if rc == 0:
+        assert library.stop(handle, 2000) == 0
+    return rc
+assert library.prepare() == 0
+def grow():
+    return {attempt(resource.RLIMIT_AS, used() + kb * 1024)
+            for kb in range(0, 8192, 128)}
+# a new thread's stack is mapped in the first round only, and libunwind opens
+# a pipe for the life of the process
+assert grow() == {0, -errno.ENOMEM, -errno.EAGAIN}
+before = taken()
+assert grow() == {0, -errno.ENOMEM}
+assert {attempt(resource.RLIMIT_NOFILE, n)
+        for n in (0, *range(before[0] - 2, before[0] + 8))} == {
+            0, -errno.EMFILE}
+assert taken() == before, (taken(), before)
+""")
+
+
+def test_stop_frees_jobs_of_every_state():
+    run("""
+assert library.prepare() == 0
+for _ in range(20):
+    rc, handle = start()
+    assert rc == 0
+    for kind in (CPU, STATUS, SYMBOL, CPU):
+        rc, job = job_start(handle, kind, b"0x1" if kind == SYMBOL else None)
+        assert rc == 0
+    library.job_abandon(job)
+    assert library.stop(handle, 2000) == 0
+""")
