@@ -236,6 +236,8 @@ ring_drain(struct profiler *profiler, struct thread_slot *slot)
     before = clock_ns(CLOCK_MONOTONIC);
 
     while ((record = sample_ring_peek(&slot->ring, end)) != NULL) {
+        /* of most threads there is no sample ever: most pool threads idle */
+        sample_ring_prefault(&slot->ring);
         sample_add(profiler, slot, record);
         sample_ring_release(&slot->ring);
     }

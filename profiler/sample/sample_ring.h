@@ -14,6 +14,7 @@
 
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,14 +33,23 @@ struct sample_ring {
 
     /* Bytes reserved and not yet committed; the producer's own. */
     size_t reserved;
+
+    /* sample_ring_prefault() was called; the consumer's own. */
+    bool prefaulted;
 };
 
 
 /*
- * Maps and prefaults size bytes, a power of two. Returns 0 or -errno. Any
- * thread, not from a signal handler.
+ * Maps size bytes, a power of two. Returns 0 or -errno. Any thread, not from a
+ * signal handler.
  */
 int sample_ring_init(struct sample_ring *ring, size_t size);
+
+/*
+ * Gives the ring all its memory, so that the producer meets no page fault;
+ * once for a ring. The producer may be at work meanwhile. Consumer only.
+ */
+void sample_ring_prefault(struct sample_ring *ring);
 
 /* Unmaps the data. Nobody may use the ring any more. */
 void sample_ring_destroy(struct sample_ring *ring);

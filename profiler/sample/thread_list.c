@@ -275,6 +275,10 @@ thread_list_add(struct thread_list *list, pid_t tid)
         goto failed;
     }
 
+    if (slot->main_thread) {
+        sample_ring_prefault(&slot->ring);
+    }
+
     rc = cpu_timer_start(slot, list->period_ns);
     if (rc != 0) {
         goto failed;

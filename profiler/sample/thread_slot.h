@@ -29,7 +29,7 @@
 
 /*
  * Rings: the main thread's holds 20 of the largest samples, any other's at
- * least two.
+ * least two. The others take no memory until their thread's first sample.
  */
 #define THREAD_RING_MAIN (1024 * 1024)
 #define THREAD_RING_OTHER (128 * 1024)
