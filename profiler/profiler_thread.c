@@ -53,6 +53,7 @@ struct profiler {
 };
 
 
+static void sampling_start(struct profiler *profiler);
 static void profiler_drain(struct profiler *profiler);
 static void profiler_drain_slot(void *data, struct thread_slot *slot);
 static void profiler_requests(struct profiler *profiler);
@@ -96,15 +97,39 @@ profiler_create(struct nprof *nprof, struct profiler **created)
         return rc;
     }
 
-    rc = thread_list_open(&profiler->threads, (uint64_t) profiler->period_ns);
-    if (rc != 0) {
-        snprintf(profiler->warning, sizeof(profiler->warning),
-                 "no CPU samples: open(/proc/self/task) failed (%d)", -rc);
-    }
+    sampling_start(profiler);
 
     *created = profiler;
 
     return 0;
+}
+
+
+/*
+ * The first look for threads is taken on the main thread, before ours exists:
+ * where the main thread gets no timer the engine can't work here.
+ */
+static void
+sampling_start(struct profiler *profiler)
+{
+    int rc;
+
+    rc = thread_list_open(&profiler->threads, (uint64_t) profiler->period_ns);
+    if (rc != 0) {
+        snprintf(profiler->warning, sizeof(profiler->warning),
+                 "no CPU samples: open(/proc/self/task) failed (%d: %s)", -rc,
+                 strerrordesc_np(-rc));
+        return;
+    }
+
+    thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
+
+    if (profiler->threads.sampled == 0) {
+        rc = profiler->threads.last_error;
+        snprintf(profiler->warning, sizeof(profiler->warning),
+                 "no CPU samples: no timer for the main thread (%d: %s)", rc,
+                 strerrordesc_np(rc));
+    }
 }
 
 
@@ -333,8 +358,9 @@ job_prepare(struct profiler *profiler, struct nprof_job *job)
     default: /* NPROF_JOB_STATUS */
         job->error = profiler_status_json(
             &profiler->counters, &profiler->threads, profiler->table,
-            profiler->nprof->config.rate, profiler_warning(profiler), &json,
-            &len);
+            profiler->nprof->config.rate,
+            profiler->threads.sampled == 0 ? profiler_warning(profiler) : NULL,
+            &json, &len);
         if (job->error == 0) {
             job->data = json;
             job->len = len;

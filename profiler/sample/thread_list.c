@@ -105,6 +105,7 @@ thread_list_scan(struct thread_list *list,
         if (!thread_slot_alive(slot)) {
             before_reuse(data, slot);
             thread_list_remove(slot);
+            list->sampled--;
 
         } else if (atomic_load(&slot->stack_hi) == 0) {
             thread_slot_look(slot);
@@ -285,6 +286,7 @@ thread_list_add(struct thread_list *list, pid_t tid)
     }
 
     slot->used = true;
+    list->sampled++;
 
     return 0;
 

@@ -24,7 +24,9 @@ struct thread_list {
     /* Nanoseconds of CPU time between two samples of a thread. */
     uint64_t period_ns;
 
-    /* Threads that have no slot, no ring or no timer, and the last errno. */
+    /* Threads with a timer; those without slot, ring or timer, and the last
+       errno. */
+    uint32_t sampled;
     uint32_t unsampled;
     int      last_error;
 };

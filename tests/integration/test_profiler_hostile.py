@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, SOURCE, wait_until
+from nginx_instance import ALGORITHMS, SOURCE, memory, threads, wait_until
+from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
 ENDPOINT = "location /debug/pprof/ { profiler_endpoint; }"
@@ -81,3 +82,44 @@ def test_fiber_whose_neighbour_is_unmapped(nginx, pool):
     after = cpu_status(nginx)
     samples = after["samples"] - before["samples"]
     assert after["complete"] - before["complete"] > 0.9 * samples
+
+
+# hosts that refuse something
+
+def start_under(nginx, *command):
+    """Starts nginx as the program of another command."""
+    plain = nginx._command
+    nginx._command = lambda *extra: [*command, *plain(*extra)]
+    return nginx.start()
+
+
+def test_no_timers_is_one_warning(nginx):
+    nginx.write_conf(modules=PROFILER, main="profiler on;",
+                     server=f"{ENDPOINT} location /x {{ return 200 x; }}")
+    start_under(nginx, "prlimit", "--sigpending=0")
+    status = nginx.get("/debug/pprof/status").json()
+    if status["threads"]["sampled"]:
+        pytest.skip("RLIMIT_SIGPENDING does not bind here")
+    assert "no timer for the main thread (11: " in status["cpu"]["degraded"]
+    assert nginx.error_log().count("no CPU samples") == 1
+    assert nginx.get("/x").text == "x"
+    answer = nginx.get("/debug/pprof/profile?seconds=1")
+    assert Profile(answer.body).samples == []
+
+
+def test_more_threads_than_slots(nginx):
+    """They are counted, nginx works, and idle threads take no memory."""
+    conf = {"modules": PROFILER, "server": ENDPOINT}
+    pools = "thread_pool a threads=150; thread_pool b threads=150;"
+    nginx.write_conf(main="profiler off;" + pools, **conf)
+    nginx.start()
+    wait_until(lambda: len(threads(nginx.worker)) == 301, "all threads")
+    plain = memory(nginx.worker)["anonymous"]
+    nginx.write_conf(main="profiler on;" + pools, **conf)
+    nginx.reload(wait_for_old=True)
+    found = wait_until(
+        lambda: nginx.get("/debug/pprof/status").json()["threads"]["unsampled"],
+        "more threads than slots")
+    assert found == 303 - 256
+    assert nginx.get("/debug/pprof/profile?seconds=1").status == 200
+    assert memory(nginx.worker)["anonymous"] - plain < 8 << 20
