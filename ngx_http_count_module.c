@@ -9,6 +9,7 @@
 #include <ngx_http.h>
 
 #include "ngx_http_count.h"
+#include "value_shelf.h"
 
 #include <ngx_thread_pool.h>
 
@@ -16,6 +17,7 @@
 #define NGX_HTTP_COUNT_MAX_VALUES (100 * 1024)
 
 
+static void  ngx_http_count_exit_process(ngx_cycle_t *cycle);
 static void *ngx_http_count_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_count_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_count_merge_loc_conf(ngx_conf_t *cf, void *parent,
@@ -110,7 +112,7 @@ ngx_module_t  ngx_http_count_module = {
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_count_exit_process,           /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -134,6 +136,14 @@ ngx_http_count_find_plugin(ngx_http_count_main_conf_t *mcf, ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+/* Thread pools, whose module stands before us, have ended by now. */
+static void
+ngx_http_count_exit_process(ngx_cycle_t *cycle)
+{
+    value_shelf_clear();
 }
 
 

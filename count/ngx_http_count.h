@@ -70,8 +70,8 @@ typedef struct {
     ngx_http_count_input_t *input;
     ngx_chain_t            *body;
     off_t                   body_length;
-    size_t                  max_values;
 
+    /* started; it has a list only while the job is run */
     number_parser_t  parser;
     number_summary_t summary;
     uint64_t         sort_ns;
@@ -113,8 +113,8 @@ ngx_int_t ngx_http_count_handler(ngx_http_request_t *r);
 
 
 /*
- * Reads, parses, sorts and frees the numbers of a job; the results, or what
- * went wrong, are in the job then. Blocks. Any thread: it touches neither the
+ * Reads, parses and sorts the numbers of a job; the results, or what went
+ * wrong, are in the job then. Blocks. Any thread: it touches neither the
  * request nor its pool, and logs nothing.
  */
 void ngx_http_count_run(ngx_http_count_job_t *job);

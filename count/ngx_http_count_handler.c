@@ -118,35 +118,20 @@ ngx_http_count_choose(ngx_http_request_t *r, ngx_http_count_loc_conf_t *clcf)
 }
 
 
-/* Of malloc(): a pool thread can't use the pool. */
-static void
-ngx_http_count_free_values(void *data)
-{
-    number_parser_free(data);
-}
-
-
 static ngx_http_count_job_t *
-ngx_http_count_create_job(ngx_http_request_t        *r,
+ngx_http_count_create_job(ngx_http_request_t *r, number_syntax_t syntax,
                           ngx_http_count_loc_conf_t *clcf)
 {
-    ngx_pool_cleanup_t   *cln;
     ngx_http_count_job_t *job;
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_count_job_t));
-    if (cln == NULL) {
+    job = ngx_pcalloc(r->pool, sizeof(ngx_http_count_job_t));
+    if (job == NULL) {
         return NULL;
     }
 
-    job = cln->data;
-    ngx_memzero(job, sizeof(ngx_http_count_job_t));
-
     job->request = r;
-    job->max_values = clcf->max_values;
     job->position = -1;
-
-    cln->handler = ngx_http_count_free_values;
-    cln->data = &job->parser;
+    number_parser_init(&job->parser, syntax, clcf->max_values);
 
     return job;
 }
@@ -214,7 +199,7 @@ ngx_http_count_get(ngx_http_request_t *r, ngx_http_count_loc_conf_t *clcf)
                                          "nothing to sort here: POST numbers");
     }
 
-    job = ngx_http_count_create_job(r, clcf);
+    job = ngx_http_count_create_job(r, NUMBER_DETECT, clcf);
     if (job == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -286,12 +271,11 @@ ngx_http_count_post_body(ngx_http_request_t *r, ngx_http_count_loc_conf_t *clcf)
                                      "no such plug-in");
     }
 
-    job = ngx_http_count_create_job(r, clcf);
+    job = ngx_http_count_create_job(r, syntax, clcf);
     if (job == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    number_parser_init(&job->parser, syntax, clcf->max_values);
     job->plugin = plugin;
     job->body_length = r->headers_in.content_length_n;
 

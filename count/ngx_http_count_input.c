@@ -217,8 +217,8 @@ parse_file(int fd, off_t size, number_parser_t *parser, ngx_err_t *err)
 /* Reads the open file, again if it changes meanwhile, and keeps its numbers
    if it does not. As ngx_http_count_input_read() otherwise. */
 static int
-read_open(ngx_http_count_input_t *input, int fd, size_t limit,
-          number_parser_t *parser, const char **call, ngx_err_t *err)
+read_open(ngx_http_count_input_t *input, int fd, number_parser_t *parser,
+          const char **call, ngx_err_t *err)
 {
     int            status, reads;
     struct stat    st;
@@ -238,8 +238,7 @@ read_open(ngx_http_count_input_t *input, int fd, size_t limit,
 
         version_of(&before, &st);
 
-        number_parser_free(parser);
-        number_parser_init(parser, NUMBER_DETECT, limit);
+        number_parser_restart(parser, NUMBER_DETECT);
         status = parse_file(fd, before.size, parser, err);
 
         if (status == NGX_HTTP_COUNT_INPUT_UNREADABLE) {
@@ -267,7 +266,7 @@ read_open(ngx_http_count_input_t *input, int fd, size_t limit,
 
 
 int
-ngx_http_count_input_read(ngx_http_count_input_t *input, size_t limit,
+ngx_http_count_input_read(ngx_http_count_input_t *input,
                           number_parser_t *parser, const char **call,
                           ngx_err_t *err)
 {
@@ -277,7 +276,6 @@ ngx_http_count_input_read(ngx_http_count_input_t *input, size_t limit,
     file_version_t version;
 
     *err = 0;
-    number_parser_init(parser, NUMBER_DETECT, limit);
 
     if (stat((char *) input->name.data, &st) == -1) {
         *call = "stat()";
@@ -307,7 +305,7 @@ ngx_http_count_input_read(ngx_http_count_input_t *input, size_t limit,
         return NGX_HTTP_COUNT_INPUT_UNREADABLE;
     }
 
-    status = read_open(input, fd, limit, parser, call, err);
+    status = read_open(input, fd, parser, call, err);
 
     (void) close(fd);
 

@@ -39,14 +39,14 @@ ngx_str_t *ngx_http_count_input_name(ngx_http_count_input_t *input);
 
 
 /*
- * Starts the parser with at most limit numbers and puts those into it that the
- * file has now, for the caller to sort and free: from memory if the file did
- * not change since it was read, else by reading it. Returns NUMBER_OK or what
+ * Puts the numbers that the file has now into the parser, which was started
+ * with NUMBER_DETECT, for the caller to sort: from memory if the file did not
+ * change since it was read, else by reading it. Returns NUMBER_OK or what
  * is wrong. NGX_HTTP_COUNT_INPUT_UNREADABLE: *call names the system call that
  * failed and *err is its errno, or *call says what is wrong and *err is 0.
  * Any thread. Blocks on a file, never on a FIFO or a device: it refuses those.
  */
-int ngx_http_count_input_read(ngx_http_count_input_t *input, size_t limit,
+int ngx_http_count_input_read(ngx_http_count_input_t *input,
                               number_parser_t *parser, const char **call,
                               ngx_err_t *err);
 

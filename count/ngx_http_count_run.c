@@ -7,6 +7,7 @@
 #include "ngx_http_count.h"
 
 #include "count.h"
+#include "value_shelf.h"
 
 
 #define CHUNK_SIZE 65536
@@ -135,6 +136,8 @@ void
 ngx_http_count_run(ngx_http_count_job_t *job)
 {
     int              status;
+    size_t           capacity;
+    int64_t         *values;
     number_parser_t *parser;
 
     parser = &job->parser;
@@ -143,8 +146,11 @@ ngx_http_count_run(ngx_http_count_job_t *job)
         return;
     }
 
+    values = value_shelf_take(&capacity);
+    number_parser_give(parser, values, capacity);
+
     if (job->input != NULL) {
-        status = ngx_http_count_input_read(job->input, job->max_values, parser,
+        status = ngx_http_count_input_read(job->input, parser,
                                            &job->failed_call, &job->err);
     } else {
         status = read_body(job);
@@ -159,5 +165,6 @@ ngx_http_count_run(ngx_http_count_job_t *job)
         job->status = NGX_HTTP_OK;
     }
 
-    number_parser_free(parser);
+    values = number_parser_take(parser, &capacity);
+    value_shelf_put(values, capacity);
 }

@@ -71,13 +71,46 @@ void
 number_parser_init(number_parser_t *parser, number_syntax_t syntax,
                    size_t limit)
 {
-    static const unsigned first[] = {BETWEEN, BEFORE_ARRAY, AT_START};
-
     memset(parser, 0, sizeof(number_parser_t));
 
+    parser->limit = limit;
+    number_parser_restart(parser, syntax);
+}
+
+
+void
+number_parser_restart(number_parser_t *parser, number_syntax_t syntax)
+{
+    static const unsigned first[] = {BETWEEN, BEFORE_ARRAY, AT_START};
+
+    parser->count = 0;
+    parser->position = 0;
+    parser->offset = 0;
+    parser->status = NUMBER_OK;
     parser->syntax = syntax;
     parser->state = first[syntax];
-    parser->limit = limit;
+}
+
+
+void
+number_parser_give(number_parser_t *parser, int64_t *values, size_t capacity)
+{
+    parser->values = values;
+    parser->capacity = capacity;
+    parser->room = (capacity < parser->limit) ? capacity : parser->limit;
+}
+
+
+int64_t *
+number_parser_take(number_parser_t *parser, size_t *capacity)
+{
+    int64_t *values;
+
+    values = parser->values;
+    *capacity = parser->capacity;
+    number_parser_give(parser, NULL, 0);
+
+    return values;
 }
 
 
@@ -85,8 +118,7 @@ void
 number_parser_free(number_parser_t *parser)
 {
     free(parser->values);
-    parser->values = NULL;
-    parser->capacity = 0;
+    number_parser_give(parser, NULL, 0);
 }
 
 
@@ -108,8 +140,7 @@ resize(number_parser_t *parser, size_t capacity)
         return false;
     }
 
-    parser->values = values;
-    parser->capacity = capacity;
+    number_parser_give(parser, values, capacity);
 
     return true;
 }
@@ -124,7 +155,7 @@ number_parser_copy(number_parser_t *parser, const int64_t *values, size_t count)
         return NUMBER_TOO_MANY;
     }
 
-    if (count > parser->capacity && !resize(parser, count)) {
+    if (count > parser->room && !resize(parser, count)) {
         return NUMBER_NO_MEMORY;
     }
 
@@ -143,7 +174,11 @@ number_parser_expect(number_parser_t *parser, uint64_t bytes)
     /* four digits and a separator; what is not written to is no memory yet */
     numbers = bytes / 5 + 1;
 
-    if (numbers > parser->capacity && numbers <= SIZE_MAX) {
+    if (numbers > parser->limit) {
+        numbers = parser->limit;
+    }
+
+    if (numbers > parser->room) {
         (void) resize(parser, (size_t) numbers);
     }
 }
@@ -180,13 +215,12 @@ add_number(number_parser_t *parser)
         return fail(parser, NUMBER_OVERFLOW, parser->start);
     }
 
-    if (parser->count == parser->capacity) {
+    if (parser->count == parser->room) {
         if (parser->count >= parser->limit) {
             return fail(parser, NUMBER_TOO_MANY, parser->start);
         }
 
-        if (!resize(parser,
-                    parser->capacity ? 2 * parser->capacity : FIRST_CAPACITY)) {
+        if (!resize(parser, parser->room ? 2 * parser->room : FIRST_CAPACITY)) {
             return fail(parser, NUMBER_NO_MEMORY, parser->start);
         }
     }

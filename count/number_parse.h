@@ -46,8 +46,8 @@ typedef enum {
 
 typedef struct {
     /*
-     * What was read so far, of malloc(); NULL before the first number. The
-     * caller may sort it in place, or take it and put NULL here.
+     * What was read so far, of malloc(); NULL before the first number, unless
+     * a list was given. The caller may sort it in place.
      */
     int64_t *values;
     size_t   count;
@@ -55,8 +55,9 @@ typedef struct {
     /* bytes from the beginning of the input; see number_status_t */
     uint64_t position;
 
-    /* private */
+    /* private; capacity is that of values, room what limit leaves of it */
     size_t          capacity;
+    size_t          room;
     size_t          limit;
     uint64_t        offset;
     uint64_t        start;
@@ -71,6 +72,25 @@ typedef struct {
 /* Starts a list of at most limit numbers. Allocates nothing. */
 void number_parser_init(number_parser_t *parser, number_syntax_t syntax,
                         size_t limit);
+
+
+/* Starts another list in the memory of the one before, at the same limit. */
+void number_parser_restart(number_parser_t *parser, number_syntax_t syntax);
+
+
+/*
+ * Gives a parser without a list one of malloc(), with room for capacity
+ * numbers, to read into. NULL is allowed.
+ */
+void number_parser_give(number_parser_t *parser, int64_t *values,
+                        size_t capacity);
+
+
+/*
+ * Takes the list away, which is the caller's to free then; *capacity is the
+ * room that it has. NULL if there is none.
+ */
+int64_t *number_parser_take(number_parser_t *parser, size_t *capacity);
 
 
 /*

@@ -371,6 +371,51 @@ Test(count_parse, copied_list)
 }
 
 
+Test(parse, a_list_that_was_given)
+{
+    size_t          i, capacity;
+    int64_t        *values;
+    const char     *input;
+    number_parser_t parser;
+
+    values = malloc(100 * sizeof(int64_t));
+    input = "1 2 3 4";
+
+    /* its room does not widen the limit */
+    number_parser_init(&parser, NUMBER_TEXT, 3);
+    number_parser_give(&parser, values, 100);
+    number_parser_expect(&parser, 1000);
+    cr_assert_eq(parser.values, values);
+    cr_assert_eq(number_parser_feed(&parser, input, strlen(input)), NUMBER_OK);
+    cr_assert_eq(number_parser_finish(&parser), NUMBER_TOO_MANY);
+    cr_assert_eq(parser.position, 6);
+
+    /* restarted after an error, it is read into again */
+    for (i = 0; i < 2; i++) {
+        number_parser_restart(&parser, NUMBER_JSON);
+        cr_assert_eq(number_parser_feed(&parser, "[7,8]", 5), NUMBER_OK);
+        cr_assert_eq(number_parser_finish(&parser), NUMBER_OK);
+        cr_assert_eq(parser.values, values);
+        cr_assert_eq(parser.count, 2);
+        cr_assert_eq(values[1], 8);
+    }
+
+    cr_assert_eq(number_parser_take(&parser, &capacity), values);
+    cr_assert_eq(capacity, 100);
+    cr_assert_null(parser.values);
+    free(values);
+
+    /* one that is too small grows */
+    number_parser_init(&parser, NUMBER_TEXT, 10);
+    number_parser_give(&parser, malloc(sizeof(int64_t)), 1);
+    cr_assert_eq(number_parser_feed(&parser, input, strlen(input)), NUMBER_OK);
+    cr_assert_eq(number_parser_finish(&parser), NUMBER_OK);
+    cr_assert_eq(parser.count, 4);
+    cr_assert_eq(parser.values[3], 4);
+    number_parser_free(&parser);
+}
+
+
 /* The same language, the slow and obvious way: NUMBER_TEXT only. */
 static outcome_t
 reference(const char *input)
