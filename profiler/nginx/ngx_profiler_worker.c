@@ -11,14 +11,27 @@
 #include <ngx_event.h>
 #include <ngx_channel.h>
 
+#include <poll.h>
+
 #include "ngx_profiler.h"
 
 
-/* the most that exit_process may wait for our threads, in milliseconds */
+/*
+ * What exit_process may wait, in milliseconds: at most for the replies to
+ * captures that it cuts short, and in all, our threads included.
+ */
+#define NGX_PROFILER_CUT_TIMEOUT 120
 #define NGX_PROFILER_STOP_TIMEOUT 200
+
+/*
+ * How long before worker_shutdown_timeout closes all connections captures are
+ * cut short, in milliseconds; at most half of that timeout.
+ */
+#define NGX_PROFILER_SHUTDOWN_MARGIN 1000
 
 
 struct ngx_profiler_job_s {
+    ngx_queue_t          queue;
     struct nprof_job    *job;
     ngx_profiler_done_pt done;
     void                *ctx;
@@ -27,9 +40,19 @@ struct ngx_profiler_job_s {
 
 static ngx_int_t ngx_profiler_listen(ngx_log_t *log);
 static void      ngx_profiler_event_handler(ngx_event_t *ev);
+static void      ngx_profiler_done(struct nprof_job *done, ngx_log_t *log);
+static void      ngx_profiler_shutdown(ngx_event_t *ev);
+static void      ngx_profiler_jobs_finish(void);
+static void      ngx_profiler_jobs_flush(ngx_log_t *log);
 
 
 static struct nprof *ngx_profiler_running;
+
+/* jobs that are not done yet */
+static ngx_queue_t ngx_profiler_jobs;
+
+/* cuts captures short before worker_shutdown_timeout */
+static ngx_event_t ngx_profiler_shutdown_event;
 
 /* the eventfd is watched */
 static ngx_uint_t ngx_profiler_listening;
@@ -48,6 +71,8 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     if (library == NULL) {
         return;
     }
+
+    ngx_queue_init(&ngx_profiler_jobs);
 
     ngx_memzero(&config, sizeof(struct nprof_config));
     config.rate = conf->rate;
@@ -71,6 +96,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
 void
 ngx_profiler_worker_stop(ngx_cycle_t *cycle)
 {
+    ngx_msec_t    start, spent;
     struct nprof *nprof;
 
     nprof = ngx_profiler_running;
@@ -79,12 +105,58 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
         return;
     }
 
+    ngx_time_update();
+    start = ngx_current_msec;
+
+    ngx_profiler_jobs_flush(cycle->log);
+
+    ngx_time_update();
+    spent = ngx_min(ngx_current_msec - start, NGX_PROFILER_CUT_TIMEOUT);
+
     ngx_profiler_running = NULL;
 
-    if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT) != 0) {
+    if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent)
+        != 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "profiler did not stop in %d ms",
                       NGX_PROFILER_STOP_TIMEOUT);
+    }
+}
+
+
+/*
+ * The worker exits whether captures are over or not: they end now, and their
+ * replies get a short time to be made and sent.
+ */
+static void
+ngx_profiler_jobs_flush(ngx_log_t *log)
+{
+    struct pollfd     pfd;
+    ngx_msec_t        end;
+    ngx_msec_int_t    left;
+    struct nprof_job *done;
+
+    ngx_profiler_jobs_finish();
+
+    pfd.fd = ngx_profiler_library()->event_fd(ngx_profiler_running);
+    pfd.events = POLLIN;
+
+    end = ngx_current_msec + NGX_PROFILER_CUT_TIMEOUT;
+
+    while (!ngx_queue_empty(&ngx_profiler_jobs)) {
+        done = ngx_profiler_library()->next_done(ngx_profiler_running);
+
+        if (done) {
+            ngx_profiler_done(done, log);
+            continue;
+        }
+
+        ngx_time_update();
+        left = (ngx_msec_int_t) (end - ngx_current_msec);
+
+        if (left <= 0 || poll(&pfd, 1, (int) left) == 0) {
+            return;
+        }
     }
 }
 
@@ -125,6 +197,8 @@ ngx_profiler_job_start(enum nprof_job_kind kind, ngx_str_t *input,
         return NULL;
     }
 
+    ngx_queue_insert_tail(&ngx_profiler_jobs, &job->queue);
+
     return job;
 }
 
@@ -145,7 +219,22 @@ ngx_profiler_job_drop(ngx_profiler_job_t *job)
         ngx_profiler_library()->job_abandon(job->job);
     }
 
+    ngx_queue_remove(&job->queue);
     ngx_free(job);
+}
+
+
+static void
+ngx_profiler_jobs_finish(void)
+{
+    ngx_queue_t        *q;
+    ngx_profiler_job_t *job;
+
+    for (q = ngx_queue_head(&ngx_profiler_jobs);
+         q != ngx_queue_sentinel(&ngx_profiler_jobs); q = ngx_queue_next(q)) {
+        job = ngx_queue_data(q, ngx_profiler_job_t, queue);
+        ngx_profiler_library()->job_finish(job->job);
+    }
 }
 
 
@@ -157,7 +246,9 @@ ngx_profiler_job_drop(ngx_profiler_job_t *job)
 static ngx_int_t
 ngx_profiler_listen(ngx_log_t *log)
 {
-    ngx_fd_t fd;
+    ngx_fd_t          fd;
+    ngx_uint_t        i;
+    ngx_connection_t *c;
 
     if (ngx_profiler_listening) {
         return NGX_OK;
@@ -175,6 +266,16 @@ ngx_profiler_listen(ngx_log_t *log)
 
     ngx_profiler_listening = 1;
 
+    /* a worker that begins to shut down calls the handlers of idle ones */
+    c = ngx_cycle->connections;
+
+    for (i = 0; i < ngx_cycle->connection_n; i++) {
+        if (c[i].fd == fd) {
+            c[i].idle = 1;
+            break;
+        }
+    }
+
     return NGX_OK;
 }
 
@@ -182,32 +283,89 @@ ngx_profiler_listen(ngx_log_t *log)
 static void
 ngx_profiler_event_handler(ngx_event_t *ev)
 {
-    int                         rc;
-    size_t                      len;
-    const void                 *data;
-    struct nprof_job           *done;
-    ngx_profiler_job_t         *job;
-    const struct nprof_library *library;
+    ngx_connection_t *c;
+    struct nprof_job *done;
 
     if (ngx_profiler_running == NULL) {
         return;
     }
 
-    library = ngx_profiler_library();
+    c = ev->data;
 
-    while ((done = library->next_done(ngx_profiler_running)) != NULL) {
-        job = library->job_owner(done);
-        rc = library->job_result(done, &data, &len);
+    if (c->close) {
+        c->close = 0;
+        ngx_profiler_shutdown(ev);
+    }
 
-        if (rc != 0) {
-            ngx_log_error(NGX_LOG_ERR, ev->log, -rc, "profiler job failed");
-            data = NULL;
-            len = 0;
+    for (;;) {
+        done = ngx_profiler_library()->next_done(ngx_profiler_running);
+
+        if (done == NULL) {
+            break;
         }
 
-        job->done(job->ctx, data, len);
-
-        ngx_free(job);
-        library->job_free(done);
+        ngx_profiler_done(done, ev->log);
     }
+}
+
+
+static void
+ngx_profiler_done(struct nprof_job *done, ngx_log_t *log)
+{
+    int                         rc;
+    size_t                      len;
+    const void                 *data;
+    ngx_profiler_job_t         *job;
+    const struct nprof_library *library;
+
+    library = ngx_profiler_library();
+
+    job = library->job_owner(done);
+    rc = library->job_result(done, &data, &len);
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_ERR, log, -rc, "profiler job failed");
+        data = NULL;
+        len = 0;
+    }
+
+    ngx_queue_remove(&job->queue);
+    job->done(job->ctx, data, len);
+
+    ngx_free(job);
+    library->job_free(done);
+}
+
+
+static void
+ngx_profiler_shutdown_handler(ngx_event_t *ev)
+{
+    ngx_profiler_jobs_finish();
+}
+
+
+/* The worker drains: until when is known now. */
+static void
+ngx_profiler_shutdown(ngx_event_t *channel)
+{
+    ngx_event_t     *ev;
+    ngx_msec_t       timeout;
+    ngx_core_conf_t *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+    timeout = ccf->shutdown_timeout;
+    ev = &ngx_profiler_shutdown_event;
+
+    if (timeout == 0 || ev->timer_set) {
+        return;
+    }
+
+    ev->handler = ngx_profiler_shutdown_handler;
+    ev->data = channel->data;
+    ev->log = channel->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev,
+                  timeout - ngx_min(timeout / 2, NGX_PROFILER_SHUTDOWN_MARGIN));
 }

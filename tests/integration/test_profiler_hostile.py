@@ -1,12 +1,15 @@
 """The profiler as a hostile client, host or neighbour would try it."""
 
 import os
+import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, SOURCE, memory, threads, wait_until
+from nginx_instance import (ALGORITHMS, PATIENCE, SOURCE, alive, memory,
+                            threads, wait_until)
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -43,6 +46,59 @@ def test_other_methods_get_an_error_that_pprof_shows(profiled, method, path):
     assert answer.headers["X-Go-Pprof"] == "1"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.text == "Method not allowed\n"
+
+
+# workers that must go
+
+def capture_cut(nginx, cut, seconds=60):
+    """The answer to a capture under way, and how long it took from cut()."""
+    answers = []
+    reader = threading.Thread(target=lambda: answers.append(nginx.get(
+        f"/debug/pprof/profile?seconds={seconds}", timeout=PATIENCE)))
+    body = " ".join(str(i * 7919 % 4001) for i in range(4000))
+    reader.start()
+    for _ in range(30):
+        assert nginx.post("/v1", body).status == 200
+    start = time.monotonic()
+    cut()
+    reader.join()
+    assert answers[0].status == 200
+    profile = Profile(answers[0].body).check()
+    assert profile.total(0, "bubble_sort") > 10
+    assert profile.proto.duration_nanos < 20e9
+    return time.monotonic() - start
+
+
+def configure_v1(nginx, main="profiler on;"):
+    nginx.write_conf(
+        modules=PROFILER, main=main,
+        http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;",
+        server=f"{ENDPOINT} location /v1 {{ count; count_sort v1; }}")
+    return nginx
+
+
+def test_term_sends_the_partial_profile(nginx):
+    configure_v1(nginx).start()
+    assert capture_cut(nginx, lambda: nginx.signal(signal.SIGTERM)) < 2
+    assert nginx.process.wait(PATIENCE) == 0
+    nginx.process = None
+    assert "did not stop" not in nginx.error_log()
+
+
+@pytest.mark.parametrize("timeout", [1, 3])
+def test_shutdown_timeout_sends_the_partial_profile(nginx, timeout):
+    configure_v1(nginx, main="profiler on; "
+                 f"worker_shutdown_timeout {timeout}s;").start()
+    old = nginx.worker
+    took = capture_cut(nginx, lambda: nginx.signal(signal.SIGHUP))
+    assert timeout / 2 - 0.2 < took < timeout + 1
+    wait_until(lambda: not alive(old), "the old worker exits")
+
+
+def test_draining_worker_without_a_timeout_finishes(nginx):
+    configure_v1(nginx).start()
+    took = capture_cut(nginx, lambda: nginx.signal(signal.SIGHUP), seconds=4)
+    assert took > 1
 
 
 # neighbours in the process
