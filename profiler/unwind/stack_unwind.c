@@ -72,9 +72,11 @@ struct stack_unwinder {
     unw_addr_space_t     space;
 
     /* What the accessors serve: the stack is the record's, the registers are
-       those that a walk starts from. */
+       those that a walk starts from, and the unwind data those of the module
+       whose frame is stepped out of. */
     const struct sample_record *record;
     uint64_t                    registers[SAMPLE_REGISTERS];
+    const struct loaded_module *module;
 
     /* SP where a walk ended for want of unwind data. */
     uint64_t gap_sp;
@@ -297,6 +299,8 @@ walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
     unw_cursor_t                  cursor;
     const struct row_cache_entry *row;
 
+    unwinder->module = NULL;
+
     if (unw_init_remote(&cursor, unwinder->space, unwinder) != 0) {
         return WALK_FAILED;
     }
@@ -331,6 +335,7 @@ walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
          * Only with unwind data: without, libunwind would guess by the frame
          * pointer, which is a general register in all that nginx is made of.
          */
+        unwinder->module = row->module;
         if (unw_step(&cursor) <= 0) {
             return WALK_FAILED;
         }
@@ -463,10 +468,10 @@ access_find_proc_info(unw_addr_space_t space, unw_word_t ip,
 {
     unw_dyn_info_t              table;
     struct stack_unwinder      *unwinder = data;
-    const struct loaded_module *module;
+    const struct loaded_module *module = unwinder->module;
 
-    module = module_table_find(unwinder->table, ip);
-    if (module == NULL || module->fde_count == 0) {
+    /* the table search asserts what this tests */
+    if (module == NULL || ip < module->start || ip >= module->end) {
         return -UNW_ENOINFO;
     }
 
@@ -510,7 +515,6 @@ static int
 access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
            int write, void *data)
 {
-    uint32_t               i;
     struct stack_unwinder *unwinder = data;
 
     (void) space;
@@ -519,15 +523,12 @@ access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
         return -UNW_EINVAL;
     }
 
-    if (stack_read(unwinder->record, address, value)) {
+    /* not of any module: one that is gone may have been where another is */
+    if (stack_read(unwinder->record, address, value)
+        || (unwinder->module != NULL
+            && eh_frame_read(unwinder->module, address, value,
+                             sizeof(*value)))) {
         return 0;
-    }
-
-    for (i = 0; i < unwinder->table->n_modules; i++) {
-        if (eh_frame_read(&unwinder->table->modules[i], address, value,
-                          sizeof(*value))) {
-            return 0;
-        }
     }
 
     return -UNW_EINVAL;
