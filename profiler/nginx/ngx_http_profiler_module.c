@@ -12,6 +12,12 @@
 
 
 typedef struct {
+    /* what paths are relative to: the location that has the directive */
+    ngx_http_core_loc_conf_t *location;
+} ngx_http_profiler_loc_conf_t;
+
+
+typedef struct {
     ngx_str_t  name;
     ngx_uint_t methods;
     ngx_int_t (*handler)(ngx_http_request_t *r);
@@ -19,6 +25,9 @@ typedef struct {
 } ngx_http_profiler_path_t;
 
 
+static void     *ngx_http_profiler_create_loc_conf(ngx_conf_t *cf);
+static char     *ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent,
+                                                  void *child);
 static char     *ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
@@ -39,7 +48,7 @@ static ngx_command_t  ngx_http_profiler_commands[] = {
     { ngx_string("profiler_endpoint"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_profiler_endpoint,
-      0,
+      NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
 
@@ -57,8 +66,8 @@ static ngx_http_module_t  ngx_http_profiler_module_ctx = {
     NULL,                                  /* create server configuration */
     NULL,                                  /* merge server configuration */
 
-    NULL,                                  /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_profiler_create_loc_conf,     /* create location configuration */
+    ngx_http_profiler_merge_loc_conf       /* merge location configuration */
 };
 
 
@@ -124,9 +133,41 @@ static ngx_str_t ngx_http_profiler_html
     = ngx_string("text/html; charset=utf-8");
 
 
+static void *
+ngx_http_profiler_create_loc_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_profiler_loc_conf_t));
+}
+
+
+/* "if" and "limit_except" in an endpoint's location are of the endpoint */
+static char *
+ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_profiler_loc_conf_t *prev = parent;
+    ngx_http_profiler_loc_conf_t *conf = child;
+
+    ngx_http_core_loc_conf_t *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && prev->location) {
+        conf->location = prev->location;
+
+        if (clcf->handler == NULL) {
+            clcf->handler = ngx_http_profiler_handler;
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
 static char *
 ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_profiler_loc_conf_t *plcf = conf;
+
     ngx_profiler_conf_t      *pcf;
     ngx_http_core_loc_conf_t *clcf;
 
@@ -151,6 +192,7 @@ ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = ngx_http_profiler_handler;
+    plcf->location = clcf;
 
     if (clcf->name.len && clcf->name.data[clcf->name.len - 1] == '/') {
         clcf->auto_redirect = 1;
@@ -232,10 +274,12 @@ ngx_http_profiler_find(ngx_str_t *path)
 static ngx_int_t
 ngx_http_profiler_subpath(ngx_http_request_t *r, ngx_str_t *path)
 {
-    u_char                   *last;
-    ngx_http_core_loc_conf_t *clcf;
+    u_char                       *last;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_profiler_loc_conf_t *plcf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    plcf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
+    clcf = plcf->location;
 
     last = r->uri.data + r->uri.len;
 

@@ -48,6 +48,27 @@ def test_other_methods_get_an_error_that_pprof_shows(profiled, method, path):
     assert answer.text == "Method not allowed\n"
 
 
+@pytest.mark.parametrize("location,path", [
+    ("location = /x/y/status", "/x/y/status"),
+    ("location ^~ /p/", "/p/status"),
+    ("location /o/ { location /o/p/", "/o/p/status"),
+])
+def test_if_and_limit_except_are_of_the_endpoint(nginx, location, path):
+    nginx.write_conf(
+        modules=PROFILER, main="profiler on;",
+        server=location + """ {
+            profiler_endpoint;
+            if ($args) { set $x 1; }
+            limit_except GET { allow all; }
+        }""" + "}" * (location.count("{")))
+    nginx.start()
+    assert "cpu" in nginx.get(path).json()
+    assert "cpu" in nginx.get(path + "?a").json()
+    for arguments in ("", "?a"):
+        assert nginx.request("PUT", path + arguments).status == 405
+        assert nginx.request("HEAD", path + arguments).status == 200
+
+
 # workers that must go
 
 def capture_cut(nginx, cut, seconds=60):
