@@ -148,8 +148,9 @@ thread_index(struct stack_table *table, const char *name)
         }
     }
 
-    if (i == STACK_TABLE_THREADS) {
-        return STACK_TABLE_THREADS - 1;
+    /* the last place has no name: better none than another thread's */
+    if (i == STACK_TABLE_THREADS - 1) {
+        return i;
     }
 
     strncpy(table->threads[i], name, THREAD_NAME_MAX - 1);

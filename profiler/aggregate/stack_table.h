@@ -25,7 +25,8 @@
 #define STACK_TABLE_MAX 16384
 #define STACK_TABLE_FRAMES_MAX (384 * 1024)
 
-/* Names of threads that are told apart; more share the last one. */
+/* Names of threads that are told apart, and one place for samples of the
+   others, which have none. */
 #define STACK_TABLE_THREADS 256
 
 

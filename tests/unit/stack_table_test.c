@@ -1,0 +1,431 @@
+/*
+ * The cumulative table against a model: sums are exact, full or not, and a
+ * window is the difference of two times.
+ */
+
+#include <criterion/criterion.h>
+
+#include <malloc.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aggregate/stack_table.h"
+#include "unwind/stack_unwind.h"
+
+
+#define MODULES 5
+#define STACKS 400
+#define WINDOWS 8
+
+
+static struct module_identity identities[MODULES];
+static struct module_table    modules;
+
+
+static void
+modules_make(void)
+{
+    unsigned i;
+
+    for (i = 0; i < MODULES; i++) {
+        identities[i].text_start = 0x1000 * i;
+        modules.identities[i] = &identities[i];
+    }
+
+    modules.n_identities = MODULES;
+}
+
+
+TestSuite(stack_table, .init = modules_make, .timeout = 60);
+
+
+static uint64_t
+next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+
+    return *state * 0x2545f4914f6cdd1du;
+}
+
+
+/* A stack, the thread that it belongs to, and what the model knows of it. */
+struct model_stack {
+    char               thread[16];
+    struct stack_frame frames[40];
+    uint32_t           n_frames;
+    int64_t            sum[WINDOWS + 1][CPU_VALUES];
+};
+
+
+static void
+frame_make(struct stack_frame *frame, uint64_t *state)
+{
+    static const enum stack_frame_kind marks[]
+        = {STACK_FRAME_LOST, STACK_FRAME_TRUNCATED, STACK_FRAME_JIT};
+
+    memset(frame, 0, sizeof(*frame));
+
+    if (next_random(state) % 16 == 0) {
+        frame->kind = marks[next_random(state) % 3];
+        frame->module = STACK_FRAME_NO_MODULE;
+        return;
+    }
+
+    frame->kind = (uint32_t) (next_random(state) % 3);
+    frame->module = (uint32_t) (next_random(state) % MODULES);
+    /* few addresses, so that stacks have frames in common; the largest too */
+    frame->address = identities[frame->module].text_start
+                     + (next_random(state) % 8 == 0 ? (1ull << 40) - 1
+                                                    : next_random(state) % 4);
+}
+
+
+static bool
+frames_equal(const struct stack_frame *one, const struct stack_frame *two,
+             uint32_t n)
+{
+    uint32_t i;
+
+    for (i = 0; i < n; i++) {
+        if (one[i].address != two[i].address || one[i].kind != two[i].kind
+            || one[i].module != two[i].module) {
+            return false;
+        }
+    }
+
+    return true;
+}
+
+
+static bool
+is_stack(const struct model_stack *stack, const char *thread,
+         const struct stack_frame *frames, uint32_t n_frames)
+{
+    return strcmp(stack->thread, thread) == 0 && stack->n_frames == n_frames
+           && frames_equal(stack->frames, frames, n_frames);
+}
+
+
+/* Different stacks, many of which differ in one frame or the thread alone. */
+static struct model_stack *
+model_make(uint64_t *state)
+{
+    unsigned            i, j, f;
+    struct model_stack *model = calloc(STACKS, sizeof(*model));
+
+    for (i = 0; i < STACKS; i++) {
+        snprintf(model[i].thread, sizeof(model[i].thread), "pool#%u",
+                 (unsigned) (next_random(state) % 4));
+
+        if (i > 0 && next_random(state) % 2 == 0) {
+            memcpy(model[i].frames, model[i - 1].frames,
+                   sizeof(model[i].frames));
+            model[i].n_frames = model[i - 1].n_frames;
+            frame_make(&model[i].frames[next_random(state) % model[i].n_frames],
+                       state);
+
+        } else {
+            model[i].n_frames = 1 + (uint32_t) (next_random(state) % 40);
+            for (f = 0; f < model[i].n_frames; f++) {
+                frame_make(&model[i].frames[f], state);
+            }
+        }
+
+        for (j = 0; j < i; j++) {
+            if (is_stack(&model[j], model[i].thread, model[i].frames,
+                         model[i].n_frames)) {
+                i--;
+                break;
+            }
+        }
+    }
+
+    return model;
+}
+
+
+/* The profile has exactly the stacks that grew in the window, and by that. */
+static void
+check_profile(const struct stack_profile *profile,
+              const struct model_stack *model, unsigned from, unsigned to)
+{
+    size_t   s, grown = 0;
+    unsigned i, v;
+    int64_t  values[CPU_VALUES];
+
+    cr_assert_eq(profile->n_modules, MODULES);
+    cr_assert_eq(profile->modules[3], &identities[3]);
+
+    for (i = 0; i < STACKS; i++) {
+        for (v = 0; v < CPU_VALUES; v++) {
+            values[v] = model[i].sum[to][v] - model[i].sum[from][v];
+        }
+
+        if (values[CPU_SAMPLES] == 0) {
+            continue;
+        }
+
+        grown++;
+
+        for (s = 0; s < profile->n_samples; s++) {
+            if (is_stack(&model[i], profile->samples[s].thread,
+                         profile->samples[s].frames,
+                         profile->samples[s].n_frames)) {
+                break;
+            }
+        }
+
+        cr_assert_lt(s, profile->n_samples);
+        cr_assert_eq(profile->samples[s].values[CPU_SAMPLES],
+                     values[CPU_SAMPLES]);
+        cr_assert_eq(profile->samples[s].values[CPU_NANOSECONDS],
+                     values[CPU_NANOSECONDS]);
+    }
+
+    cr_assert_eq(profile->n_samples, grown);
+}
+
+
+static void
+window_fill(struct stack_table *table, struct model_stack *model,
+            unsigned window, uint64_t *state)
+{
+    unsigned i, n;
+    int64_t  samples, nanoseconds;
+
+    for (i = 0; i < STACKS; i++) {
+        memcpy(model[i].sum[window + 1], model[i].sum[window],
+               sizeof(model[i].sum[0]));
+    }
+
+    /* a window may be empty */
+    for (n = (unsigned) (next_random(state) % 4) * 500; n > 0; n--) {
+        i = (unsigned) (next_random(state) % STACKS);
+        samples = 1 + (int64_t) (next_random(state) % 4);
+        nanoseconds = samples * 10101010;
+        stack_table_add(table, model[i].thread, model[i].frames,
+                        model[i].n_frames, samples, nanoseconds);
+        model[i].sum[window + 1][CPU_SAMPLES] += samples;
+        model[i].sum[window + 1][CPU_NANOSECONDS] += nanoseconds;
+    }
+}
+
+
+Test(stack_table, any_window_is_the_difference_of_its_ends)
+{
+    unsigned               w, from;
+    uint64_t               state = 11;
+    struct stack_table    *table = stack_table_create(&modules);
+    struct model_stack    *model = model_make(&state);
+    struct stack_profile  *profile;
+    struct stack_snapshot *snapshots[WINDOWS + 1];
+
+    snapshots[0] = stack_table_snapshot(table);
+
+    for (w = 0; w < WINDOWS; w++) {
+        window_fill(table, model, w, &state);
+        snapshots[w + 1] = stack_table_snapshot(table);
+
+        /* readers that began at any time before, all at once */
+        for (from = 0; from <= w + 1; from++) {
+            profile = stack_table_profile(table, snapshots[from]);
+            cr_assert_not_null(profile);
+            check_profile(profile, model, from, w + 1);
+            stack_profile_free(profile);
+        }
+    }
+
+    cr_expect_eq(stack_table_overflows(table), 0);
+
+    for (w = 0; w <= WINDOWS; w++) {
+        stack_snapshot_free(snapshots[w]);
+    }
+
+    stack_table_destroy(table);
+    free(model);
+}
+
+
+Test(stack_table, a_profile_outlives_its_table)
+{
+    struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
+    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    stack_table_add(table, "main", &frame, 1, 2, 3);
+    profile = stack_table_profile(table, since);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+
+    cr_assert_eq(profile->n_samples, 1);
+    cr_expect_str_eq(profile->samples[0].thread, "main");
+    cr_expect_eq(profile->samples[0].frames[0].address, 0x1234);
+    cr_expect_eq(profile->samples[0].values[CPU_NANOSECONDS], 3);
+    stack_profile_free(profile);
+}
+
+
+Test(stack_table, the_deepest_stack_is_kept_whole)
+{
+    uint32_t               i;
+    struct stack_frame     frames[STACK_UNWIND_MAX + 1];
+    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    for (i = 0; i <= STACK_UNWIND_MAX; i++) {
+        frames[i] = (struct stack_frame){0x4000 + i, 4, STACK_FRAME_CODE};
+    }
+
+    stack_table_add(table, "main", frames, STACK_UNWIND_MAX + 1, 1, 1);
+    profile = stack_table_profile(table, since);
+    cr_assert_eq(profile->samples[0].n_frames, STACK_UNWIND_MAX + 1);
+    cr_expect(
+        frames_equal(profile->samples[0].frames, frames, STACK_UNWIND_MAX + 1));
+    stack_profile_free(profile);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+}
+
+
+/* Sums of a profile: all of a thread's, and what is in its "[other]". */
+static void
+thread_sums(const struct stack_profile *profile, const char *thread,
+            int64_t *all, int64_t *other)
+{
+    size_t                       s;
+    const struct profile_sample *sample;
+
+    *all = *other = 0;
+
+    for (s = 0; s < profile->n_samples; s++) {
+        sample = &profile->samples[s];
+
+        if (strcmp(sample->thread, thread) == 0) {
+            *all += sample->values[CPU_SAMPLES];
+            if (sample->frames[0].kind == STACK_FRAME_OTHER) {
+                cr_assert_eq(sample->n_frames, 1);
+                *other += sample->values[CPU_SAMPLES];
+            }
+        }
+    }
+}
+
+
+/* More stacks than fit, by their number or by their frames. */
+static void
+overflow(uint32_t n_frames)
+{
+    char                   thread[16];
+    int64_t                all, other, others = 0;
+    uint32_t               i, f;
+    struct stack_frame     frames[100];
+    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    for (i = 0; i < 40000; i++) {
+        for (f = 0; f < n_frames; f++) {
+            frames[f]
+                = (struct stack_frame){0x1000 + i % 20000 * 100 + f, 1, 0};
+        }
+        snprintf(thread, sizeof(thread), "t%u", i % 200);
+        stack_table_add(table, thread, frames, n_frames, 3, 30);
+    }
+
+    cr_expect_leq(stack_table_used(table), STACK_TABLE_MAX);
+    profile = stack_table_profile(table, since);
+
+    for (i = 0; i < 200; i++) {
+        snprintf(thread, sizeof(thread), "t%u", i);
+        thread_sums(profile, thread, &all, &other);
+        cr_expect_eq(all, 40000 / 200 * 3);
+        others += other;
+    }
+
+    cr_expect_gt(others, 0);
+    cr_expect_eq((uint64_t) others, stack_table_overflows(table));
+    stack_profile_free(profile);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+}
+
+
+Test(stack_table, too_many_stacks_go_to_other_and_sums_are_exact)
+{
+    overflow(2);
+}
+
+
+Test(stack_table, too_many_frames_go_to_other_and_sums_are_exact)
+{
+    overflow(100);
+}
+
+
+/* A name that found no place is none, and not that of another thread. */
+Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
+{
+    char                   thread[16];
+    int64_t                all, other;
+    unsigned               i, named = 0;
+    struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
+    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
+        snprintf(thread, sizeof(thread), "t%u", i);
+        stack_table_add(table, thread, &frame, 1, 1, 10);
+    }
+
+    profile = stack_table_profile(table, since);
+
+    for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
+        snprintf(thread, sizeof(thread), "t%u", i);
+        thread_sums(profile, thread, &all, &other);
+        cr_expect_leq(all, 1, "%s has %ld samples", thread, all);
+        named += all == 1;
+    }
+
+    cr_expect_eq(named, STACK_TABLE_THREADS - 1);
+    thread_sums(profile, "", &all, &other);
+    cr_expect_eq(all + named, 2 * STACK_TABLE_THREADS);
+
+    stack_profile_free(profile);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+}
+
+
+Test(stack_table, profiles_and_snapshots_give_their_memory_back)
+{
+#ifndef __SANITIZE_ADDRESS__
+    unsigned               i;
+    size_t                 before;
+    struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
+    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    for (i = 0; i < 1000; i++) {
+        frame.address = 0x1000 + i;
+        stack_table_add(table, "main", &frame, 1, 1, 1);
+    }
+
+    before = mallinfo2().uordblks;
+
+    for (i = 0; i < 1000; i++) {
+        stack_profile_free(stack_table_profile(table, since));
+        stack_snapshot_free(stack_table_snapshot(table));
+    }
+
+    cr_expect_eq(mallinfo2().uordblks, before);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+#endif
+}
