@@ -4,6 +4,7 @@
  */
 
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,11 +49,32 @@ request_profile(const struct module_table *modules, size_t n)
 }
 
 
+/*
+ * A word of the request: its length bytes are followed by a plus or the end.
+ * White space may end it, as it does the body of a hand-made request. 0, which
+ * is no address of code, if it is no hexadecimal number.
+ */
+static uint64_t
+address_parse(const char *word, size_t length)
+{
+    char    *end;
+    uint64_t address;
+
+    if (!isxdigit((unsigned char) *word)) {
+        return 0;
+    }
+
+    address = strtoull(word, &end, 16);
+    end += strspn(end, " \t\r\n");
+
+    return end == word + length ? address : 0;
+}
+
+
 struct stack_profile *
 symbol_request_parse(const struct module_table *modules, const char *text)
 {
-    char                       *end;
-    size_t                      n;
+    size_t                      n, length;
     uint64_t                    address;
     struct stack_frame         *frame;
     struct stack_profile       *profile;
@@ -68,8 +90,9 @@ symbol_request_parse(const struct module_table *modules, const char *text)
     frame = (struct stack_frame *) (profile->samples + n);
 
     while (*text != '\0' && profile->n_samples < n) {
-        address = strtoull(text, &end, 16);
-        module = end == text ? NULL : module_table_find(modules, address);
+        length = strcspn(text, "+");
+        address = address_parse(text, length);
+        module = module_table_find(modules, address);
 
         if (module != NULL) {
             frame->kind = STACK_FRAME_CODE;
@@ -83,7 +106,7 @@ symbol_request_parse(const struct module_table *modules, const char *text)
             sample->values[0] = (int64_t) address;
         }
 
-        text = end + strcspn(end, "+");
+        text += length;
         text += *text == '+';
     }
 
