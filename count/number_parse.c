@@ -7,7 +7,8 @@
 
 #include "number_parse.h"
 
-#include <endian.h>
+#include "digit_words.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +16,6 @@
 
 /* The first list has room for this many numbers. */
 #define FIRST_CAPACITY 64
-
-/* Eight times the digit '0', and the highest bit of each byte. */
-#define ZEROS UINT64_C(0x3030303030303030)
-#define HIGHS UINT64_C(0x8080808080808080)
 
 
 enum {
@@ -233,38 +230,6 @@ add_number(number_parser_t *parser)
 }
 
 
-/* The value of eight digits, the first in the lowest byte: pairs of digits
-   become numbers below 100, pairs of those below 10^4, then one below 10^8. */
-static uint64_t
-eight_digits(uint64_t digits)
-{
-    digits -= ZEROS;
-    digits = digits * 10 + (digits >> 8);
-
-    return (((digits & UINT64_C(0x000000ff000000ff))
-             * UINT64_C(0x000f424000000064))
-            + (((digits >> 16) & UINT64_C(0x000000ff000000ff))
-               * UINT64_C(0x0000271000000001)))
-           >> 32;
-}
-
-
-/* How many of eight bytes, from the lowest on, are digits before the first
-   one that is not. */
-static unsigned
-leading_digits(uint64_t bytes)
-{
-    uint64_t other;
-
-    /* the high bit of a byte is set if it is above '9' or below '0'; a borrow
-       or carry goes into higher bytes only, after a byte that is marked */
-    other = (bytes | (bytes + UINT64_C(0x4646464646464646)) | (bytes - ZEROS))
-            & HIGHS;
-
-    return other ? (unsigned) __builtin_ctzll(other) / 8 : 8;
-}
-
-
 /*
  * Adds the digits from p on to the magnitude of the number. Returns the first
  * byte that is not a digit, or end, or NULL if the magnitude is too large for
@@ -283,18 +248,15 @@ scan_digits(number_parser_t *parser, const uint8_t *p, const uint8_t *end)
 
     /* below 10^10, eight digits more make less than 10^18 */
     while (end - p >= 8 && magnitude < UINT64_C(10000000000)) {
-        memcpy(&bytes, p, sizeof(bytes));
-        bytes = le64toh(bytes);
+        bytes = load_eight(p);
         digits = leading_digits(bytes);
 
         if (digits == 0) {
             break;
         }
 
-        /* the digits go to the end of eight, zeros come before them; a shift
-           by all 64 bits, of ZEROS by eight digits, is done in two halves */
-        bytes = (bytes << (64 - 8 * digits))
-                | (ZEROS >> (4 * digits) >> (4 * digits));
+        /* the digits go to the end of eight, zeros come before them */
+        bytes = (bytes ^ DIGIT_ZEROS) << (64 - 8 * digits);
 
         magnitude = magnitude * powers[digits] + eight_digits(bytes);
         p += digits;
@@ -334,6 +296,50 @@ begin_number(number_parser_t *parser, uint8_t byte, uint64_t position)
 }
 
 
+/*
+ * The common case ahead of the state machines, where a number has to begin:
+ * numbers with one separator after each, away from both ends of the piece,
+ * while there is room for them. Returns where something else begins, which is
+ * before end.
+ */
+static const uint8_t *
+feed_whole_numbers(number_parser_t *parser, const uint8_t *data,
+                   const uint8_t *p, const uint8_t *end)
+{
+    bool           ends;
+    size_t         count;
+    const uint8_t *next;
+
+    count = parser->count;
+
+    while (count < parser->room && p - data >= WHOLE_NUMBER_BEFORE
+           && end - p >= WHOLE_NUMBER_AFTER) {
+        next = whole_number(p, &parser->values[count]);
+        if (next == NULL) {
+            break;
+        }
+
+        if (parser->syntax == NUMBER_TEXT) {
+            ends = is_separator(*next);
+        } else {
+            /* JSON has no leading zeros */
+            ends = (*next == ',' && p[*p == '-'] != '0');
+        }
+
+        if (!ends) {
+            break;
+        }
+
+        count++;
+        p = next + 1;
+    }
+
+    parser->count = count;
+
+    return p;
+}
+
+
 static number_status_t
 feed_text(number_parser_t *parser, const uint8_t *data, size_t length)
 {
@@ -345,6 +351,8 @@ feed_text(number_parser_t *parser, const uint8_t *data, size_t length)
     while (p < end) {
         switch (parser->state) {
         case BETWEEN:
+            p = feed_whole_numbers(parser, data, p, end);
+
             if (is_separator(*p)) {
                 p++;
                 break;
@@ -492,6 +500,10 @@ feed_json(number_parser_t *parser, const uint8_t *data, size_t length)
                 return parser->status;
             }
             break;
+
+        case AFTER_COMMA:
+            p = feed_whole_numbers(parser, data, p, end);
+            /* fall through */
 
         default:
             taken

@@ -16,12 +16,15 @@
 
 #define NO_LIMIT ((size_t) 1 << 20)
 
+/* More numbers than any input here has. */
+#define MOST 80
+
 
 typedef struct {
     number_status_t status;
     uint64_t        position;
     size_t          count;
-    int64_t         values[64];
+    int64_t         values[MOST];
 } outcome_t;
 
 
@@ -54,7 +57,7 @@ parse_pieces(number_syntax_t syntax, const char *input, size_t length,
     outcome.position = parser.position;
     outcome.count = parser.count;
 
-    if (parser.count != 0 && parser.count <= 64) {
+    if (parser.count != 0 && parser.count <= MOST) {
         memcpy(outcome.values, parser.values, parser.count * sizeof(int64_t));
     }
 
@@ -371,7 +374,91 @@ Test(count_parse, copied_list)
 }
 
 
-Test(parse, a_list_that_was_given)
+/* A number amid others is read by another way than one at the ends. */
+Test(count_parse, amid_others)
+{
+    static const struct {
+        const char     *token;
+        number_status_t text;
+        number_status_t json;
+        unsigned        at;
+        int64_t         value;
+    } tokens[] = {
+        {"0", NUMBER_OK, NUMBER_OK, 0, 0},
+        {"-0", NUMBER_OK, NUMBER_OK, 0, 0},
+        {"7", NUMBER_OK, NUMBER_OK, 0, 7},
+        {"-12345678", NUMBER_OK, NUMBER_OK, 0, -12345678},
+        {"123456789", NUMBER_OK, NUMBER_OK, 0, 123456789},
+        {"1234567890123456", NUMBER_OK, NUMBER_OK, 0, 1234567890123456},
+        {"12345678901234567", NUMBER_OK, NUMBER_OK, 0, 12345678901234567},
+        {"9223372036854775807", NUMBER_OK, NUMBER_OK, 0, INT64_MAX},
+        {"-9223372036854775807", NUMBER_OK, NUMBER_OK, 0, -INT64_MAX},
+        {"-9223372036854775808", NUMBER_OK, NUMBER_OK, 0, INT64_MIN},
+        {"9223372036854775808", NUMBER_OVERFLOW, NUMBER_OVERFLOW, 0, 0},
+        {"-9223372036854775809", NUMBER_OVERFLOW, NUMBER_OVERFLOW, 0, 0},
+        {"9999999999999999999", NUMBER_OVERFLOW, NUMBER_OVERFLOW, 0, 0},
+        {"10000000000000000000", NUMBER_OVERFLOW, NUMBER_OVERFLOW, 0, 0},
+        {"18446744073709551617", NUMBER_OVERFLOW, NUMBER_OVERFLOW, 0, 0},
+        {"123456789012345678901234567890123456", NUMBER_OVERFLOW,
+         NUMBER_OVERFLOW, 0, 0},
+        {"000000000000000000000000000000000042", NUMBER_OK, NUMBER_NOT_INTEGER,
+         1, 42},
+        {"01", NUMBER_OK, NUMBER_NOT_INTEGER, 1, 1},
+        {"-01", NUMBER_OK, NUMBER_NOT_INTEGER, 2, -1},
+        {"-", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 1, 0},
+        {"--1", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 1, 0},
+        {"1-", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 1, 0},
+        {"+1", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 0, 0},
+        {"1.5", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 1, 0},
+        {"12\xb0", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 2, 0},
+        {"12/", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 2, 0},
+        {"12:", NUMBER_NOT_INTEGER, NUMBER_NOT_INTEGER, 2, 0},
+    };
+
+    static const char before[] = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,";
+    static const char after[] = ",-1,-2,-3,-4,-5,-6,-7,-8,-9,-10,-11,-12]";
+
+    char            input[160];
+    size_t          i, json, skip;
+    outcome_t       outcome;
+    number_status_t expected;
+
+    for (i = 0; i < 2 * sizeof(tokens) / sizeof(tokens[0]); i++) {
+        json = i % 2;
+        skip = 1 - json;
+        expected = json ? tokens[i / 2].json : tokens[i / 2].text;
+
+        (void) snprintf(input, sizeof(input), "%s%s%s", before + skip,
+                        tokens[i / 2].token, after);
+        input[strlen(input) - skip] = '\0';
+
+        outcome = parse(json ? NUMBER_JSON : NUMBER_TEXT, input);
+        cr_assert_eq(outcome.status, expected, "\"%s\": %d", input,
+                     outcome.status);
+
+        if (expected == NUMBER_OK) {
+            cr_assert_eq(outcome.count, 15 + 1 + 12);
+            cr_assert_eq(outcome.values[15], tokens[i / 2].value, "\"%s\"",
+                         input);
+            cr_assert_eq(outcome.values[14], 15);
+            cr_assert_eq(outcome.values[16], -1);
+            cr_assert_eq(outcome.values[27], -12);
+        } else {
+            cr_assert_eq(outcome.position,
+                         strlen(before) - skip + tokens[i / 2].at, "\"%s\"",
+                         input);
+        }
+    }
+
+    /* one too many amid others */
+    (void) snprintf(input, sizeof(input), "%s16%s", before + 1, after);
+    outcome = parse_bytes(NUMBER_TEXT, input, strlen(input) - 1, 17);
+    cr_assert_eq(outcome.status, NUMBER_TOO_MANY);
+    cr_assert_eq(outcome.position, strlen(before) - 1 + strlen("16,-1,"));
+}
+
+
+Test(count_parse, a_list_that_was_given)
 {
     size_t          i, capacity;
     int64_t        *values;
@@ -461,7 +548,7 @@ Test(count_parse, agrees_with_strtoll)
     static const char alphabet[] = "0123456789012345678901234567899-  ,\nx";
 
     int       round;
-    char      input[61];
+    char      input[141];
     size_t    i, length;
     unsigned  seed;
     outcome_t expected, outcome;
