@@ -197,7 +197,8 @@ FUZZ_CC ?= clang-14
 FUZZ_SECONDS ?= 30
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
-$(BUILD)/fuzz/number_parse_fuzz: count/number_parse.c count/number_parse.h
+$(BUILD)/fuzz/number_parse_fuzz: count/number_parse.c count/number_parse.h \
+                               count/digit_words.h
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
