@@ -240,8 +240,12 @@ got_patch_table(struct got_patch *patch, const struct dl_phdr_info *info,
 
         slot = (uintptr_t *) (info->dlpi_addr + rela[i].r_offset);
 
-        /* bound to what we replace, or, lazily, still to the module's PLT */
-        if (*slot != patch->target && !module_holds(info, *slot)) {
+        /*
+         * Bound to what we replace, or, lazily, still to the module's PLT. A
+         * module that defines the symbol may be bound to its own.
+         */
+        if (*slot != patch->target
+            && (symbol->st_shndx != SHN_UNDEF || !module_holds(info, *slot))) {
             continue;
         }
 

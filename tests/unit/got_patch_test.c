@@ -1,0 +1,281 @@
+/*
+ * Patching of imports: what is redirected, what is left alone, and that the
+ * protection of pages is afterwards what it was.
+ */
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "library_fixture.h"
+#include "sample/got_patch.h"
+#include "sample/mask_hook.h"
+#include "sample/signal_setup.h"
+
+
+TestSuite(got_patch, .init = fixture_setup, .fini = fixture_teardown,
+          .timeout = 30);
+
+
+/* Calls through the PLT, or by -fno-plt; data next to what is patched. */
+#define CALLER                                                        \
+    "extern int atoi(const char *);\n"                                \
+    "extern long atol(const char *);\n"                               \
+    "int changed = 7;\n"                                              \
+    "const int *const table[] = { &changed };\n"                      \
+    "int call(const char *text) { return atoi(text) + *table[0]; }\n" \
+    "long other(const char *text) { return atol(text); }\n"           \
+    "void write_data(void) { changed = 8; }\n"
+
+
+static int
+replacement(const char *text)
+{
+    return 1000 + (int) strtol(text, NULL, 10);
+}
+
+
+/* The process's mappings as text, without those of the heap and of stacks. */
+static char *
+mappings(void)
+{
+    char   line[1024], *all = NULL;
+    size_t size;
+    FILE  *maps = fopen("/proc/self/maps", "re"),
+         *out = open_memstream(&all, &size);
+
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (strchr(line, '/') != NULL) {
+            fputs(line, out);
+        }
+    }
+
+    fclose(maps);
+    fclose(out);
+
+    return all;
+}
+
+
+typedef int (*call_function)(const char *);
+typedef long (*other_function)(const char *);
+typedef void (*write_function)(void);
+
+
+/* Patches atoi() of a library that was built in one of several ways. */
+static void
+expect_patched(const char *name, const char *options)
+{
+    char          *path, *before, *after;
+    void          *library;
+    call_function  call;
+    other_function other;
+    write_function write_data;
+
+    path = library_compile(name, options, CALLER);
+    library = dlopen(path, strstr(options, "lazy") ? RTLD_LAZY : RTLD_NOW);
+    cr_assert_not_null(library, "%s", dlerror());
+    call = (call_function) (uintptr_t) library_address(library, "call");
+    other = (other_function) (uintptr_t) library_address(library, "other");
+    write_data
+        = (write_function) (uintptr_t) library_address(library, "write_data");
+
+    before = mappings();
+    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 1,
+                 "%s", options);
+    after = mappings();
+
+    cr_expect_eq(call("5"), 1012, "%s: %d", options, call("5"));
+    cr_expect_eq(other("5"), 5);
+    cr_expect_str_eq(after, before);
+    write_data();
+    cr_expect_eq(call("5"), 1013);
+
+    /* our own call is what it was */
+    cr_expect_eq(atoi("6"), 6);
+
+    /* again there is nothing left to do */
+    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+
+    free(before);
+    free(after);
+    free(path);
+    dlclose(library);
+}
+
+
+Test(got_patch, every_way_to_import_is_redirected)
+{
+    expect_patched("full", "-O2 -Wl,-z,relro,-z,now");
+    expect_patched("noplt", "-O2 -fno-plt -Wl,-z,relro,-z,now");
+    expect_patched("lazy", "-O2 -Wl,-z,relro,-z,lazy");
+    expect_patched("norelro", "-O2 -Wl,-z,norelro");
+    expect_patched("noplt_lazy", "-O2 -fno-plt -Wl,-z,relro,-z,lazy");
+}
+
+
+Test(got_patch, what_nobody_imports_is_not_found)
+{
+    char *before = mappings(), *after;
+
+    cr_expect_eq(got_patch("no_such_function_at_all", (void *) atoi,
+                           (void *) replacement),
+                 0);
+    after = mappings();
+    cr_expect_str_eq(after, before);
+    free(before);
+    free(after);
+}
+
+
+/* A slot of that name that holds something else is somebody's interposer. */
+Test(got_patch, an_interposed_symbol_is_left_alone)
+{
+    char         *path = library_compile("one", "-O2 -Wl,-z,now", CALLER);
+    call_function call;
+
+    call = (call_function) (uintptr_t) library_address(library_open(path),
+                                                       "call");
+    cr_expect_eq(got_patch("atoi", (void *) atol, (void *) replacement), 0);
+    cr_expect_eq(call("5"), 12);
+    free(path);
+}
+
+
+#ifndef __SANITIZE_ADDRESS__ /* which refuses RTLD_DEEPBIND */
+/* A module that defines the function itself calls its own. */
+Test(got_patch, a_modules_own_definition_is_left_alone)
+{
+    int           flags;
+    char         *path;
+    void         *library;
+    call_function call;
+
+    path = library_compile("own", "-O2 -fno-builtin -fno-inline",
+                           "int atoi(const char *text) { return *text; }\n"
+                           "int call(const char *text)\n"
+                           "{ return atoi(text) + 1; }");
+
+    for (flags = RTLD_LAZY; flags <= RTLD_NOW; flags++) {
+        library = dlopen(path, flags | RTLD_DEEPBIND);
+        cr_assert_not_null(library);
+        call = (call_function) (uintptr_t) library_address(library, "call");
+        cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+        cr_expect_eq(call("A"), 'A' + 1);
+        cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+        cr_expect_eq(call("A"), 'A' + 1);
+        dlclose(library);
+    }
+
+    free(path);
+}
+#endif
+
+
+/* Sets the size of PT_GNU_RELRO, so that it ends within a page. */
+static void
+relro_shorten(const char *path, uint64_t bytes)
+{
+    int        fd = open(path, O_RDWR | O_CLOEXEC);
+    unsigned   i;
+    off_t      at;
+    Elf64_Ehdr elf;
+    Elf64_Phdr header;
+
+    cr_assert_eq(pread(fd, &elf, sizeof(elf), 0), sizeof(elf));
+
+    for (i = 0; i < elf.e_phnum; i++) {
+        at = (off_t) (elf.e_phoff + i * sizeof(header));
+        cr_assert_eq(pread(fd, &header, sizeof(header), at), sizeof(header));
+
+        if (header.p_type == PT_GNU_RELRO) {
+            header.p_memsz -= bytes;
+            cr_assert_eq(pwrite(fd, &header, sizeof(header), at),
+                         sizeof(header));
+        }
+    }
+
+    close(fd);
+}
+
+
+/* The dynamic loader leaves a last page that is not full writable. */
+Test(got_patch, a_page_that_relro_covers_in_part_stays_writable)
+{
+    char         *path = library_compile("one", "-O2 -Wl,-z,now", CALLER);
+    char         *before, *after;
+    void         *library;
+    call_function call;
+
+    relro_shorten(path, 8);
+    library = library_open(path);
+    call = (call_function) (uintptr_t) library_address(library, "call");
+
+    before = mappings();
+    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 1);
+    after = mappings();
+    cr_expect_str_eq(after, before);
+    cr_expect_eq(call("5"), 1012);
+    free(before);
+    free(after);
+    free(path);
+}
+
+
+#define BLOCKER                                                       \
+    "#include <pthread.h>\n"                                          \
+    "#include <signal.h>\n"                                           \
+    "int block(int how, int one) { sigset_t set; sigfillset(&set);\n" \
+    "  if (one) { sigemptyset(&set); sigaddset(&set, one); }\n"       \
+    "  return pthread_sigmask(how, &set, 0); }\n"                     \
+    "int query(void *old) { return pthread_sigmask(SIG_BLOCK, 0, old); }\n"
+
+
+typedef int (*block_function)(int how, int one);
+typedef int (*query_function)(void *old);
+
+
+Test(got_patch, a_full_mask_leaves_the_samplers_signal_out)
+{
+    char          *path = library_compile("blocker", "-O2", BLOCKER);
+    void          *library = library_open(path);
+    sigset_t       mask, set;
+    block_function block;
+    query_function query;
+
+    block = (block_function) (uintptr_t) library_address(library, "block");
+    query = (query_function) (uintptr_t) library_address(library, "query");
+    cr_assert_eq(signal_setup(), SIGPROF);
+    cr_assert_eq(mask_hook_install(), 0);
+
+    cr_expect_eq(block(SIG_BLOCK, 0), 0);
+    cr_expect_eq(query(&mask), 0);
+    cr_expect_not(sigismember(&mask, SIGPROF));
+    cr_expect(sigismember(&mask, SIGTERM));
+    cr_expect(sigismember(&mask, SIGVTALRM));
+
+    cr_expect_eq(block(SIG_SETMASK, 0), 0);
+    query(&mask);
+    cr_expect_not(sigismember(&mask, SIGPROF));
+    cr_expect(sigismember(&mask, SIGHUP));
+
+    cr_expect_eq(block(SIG_BLOCK, SIGPROF), 0);
+    query(&mask);
+    cr_expect_not(sigismember(&mask, SIGPROF));
+
+    cr_expect_eq(block(SIG_UNBLOCK, 0), 0);
+    query(&mask);
+    cr_expect_not(sigismember(&mask, SIGTERM));
+    cr_expect_eq(block(12345, 0), EINVAL);
+
+    /* whoever owns the hook may block it: our threads do, at their start */
+    sigemptyset(&set);
+    sigaddset(&set, SIGPROF);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    query(&mask);
+    cr_expect(sigismember(&mask, SIGPROF));
+    free(path);
+}
