@@ -118,3 +118,47 @@ for _ in range(20):
     library.job_abandon(job)
     assert library.stop(handle, 2000) == 0
 """)
+
+
+def test_threads_and_forks_that_come_and_go(burner, long_run):
+    """Slots and timers of threads that are gone are given back, whatever else
+    happens: forks, execs, and modules that come and go."""
+    run("""
+import subprocess, sys, threading, time, _ctypes
+from pprof_profile import Profile
+assert library.prepare() == 0
+rc, handle = start(1000)
+assert rc == 0
+rc, job = job_start(handle, CPU)
+def work():
+    end = time.thread_time() + 0.02
+    while time.thread_time() < end:
+        sum(range(1000))
+end = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < end:
+    crowd = [threading.Thread(target=work) for _ in range(8)]
+    for thread in crowd:
+        thread.start()
+    _ctypes.dlclose(_ctypes.dlopen(sys.argv[1], os.RTLD_NOW))
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(7)
+    assert os.waitpid(child, 0)[1] == 7 << 8
+    subprocess.run(["true"], check=True)
+    for thread in crowd:
+        thread.join()
+library.job_finish(job)
+profile = Profile(job_wait(handle))
+spent = time.process_time()
+assert profile.total(1) < 1.2e9 * spent, (profile.total(1), spent)
+time.sleep(2.5)  # two looks for threads
+watched = [name for name in os.listdir("/proc/self/fd")
+           if os.path.islink("/proc/self/fd/" + name)
+           and "/task/" in os.readlink("/proc/self/fd/" + name)]
+assert len(watched) <= 3, watched
+with open("/proc/self/timers") as timers:
+    text = timers.read()
+assert text.count("notify:") <= 3, text
+assert library.stop(handle, 2000) == 0
+""", burner, 60 if long_run else 3)
