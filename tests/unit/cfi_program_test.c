@@ -273,4 +273,5 @@ Test(cfi_program, damaged_entries_are_read_within_their_bounds, .timeout = 60)
     }
 
     cr_expect_eq(intact, rounds / 50);
+    mapped_module_close(&module);
 }

@@ -181,6 +181,9 @@ ParameterizedTest(char path[PATH_SIZE], eh_frame, entries_agree_with_libdw)
     if (strstr(path, "nginx") != NULL || strstr(path, "libc.so") != NULL) {
         cr_expect_gt(roots, 0, "%s", path);
     }
+
+    dwarf_cfi_end(cfi);
+    mapped_module_close(&module);
 }
 
 
@@ -203,6 +206,7 @@ Test(eh_frame, the_start_is_a_root_and_functions_are_none)
     cr_expect(eh_frame_find(&module.loaded, pc + 20, &row));
     cr_expect(row.root);
 
+    mapped_module_close(&module);
     mapped_module_open(&module, LIBC);
 
     for (i = 0; i < 20000; i++) {
@@ -216,6 +220,7 @@ Test(eh_frame, the_start_is_a_root_and_functions_are_none)
     }
 
     cr_expect_lt(found, 20);
+    mapped_module_close(&module);
 }
 
 
@@ -250,6 +255,7 @@ Test(eh_frame, reads_its_copies_only)
     cr_expect_not(eh_frame_read(&module.loaded, UINT64_MAX - 3, &word, 8));
     cr_expect_not(
         eh_frame_read(&module.loaded, section->start, &word, UINT64_MAX));
+    mapped_module_close(&module);
 }
 
 
@@ -337,4 +343,6 @@ Test(eh_frame, survives_any_header, .timeout = 60)
         image_look(&image, &state);
         memcpy(image.page, saved, sizeof(saved));
     }
+
+    mapped_module_close(&from);
 }

@@ -21,20 +21,20 @@ TestSuite(got_patch, .init = fixture_setup, .fini = fixture_teardown,
 
 
 /* Calls through the PLT, or by -fno-plt; data next to what is patched. */
-#define CALLER                                                        \
-    "extern int atoi(const char *);\n"                                \
-    "extern long atol(const char *);\n"                               \
-    "int changed = 7;\n"                                              \
-    "const int *const table[] = { &changed };\n"                      \
-    "int call(const char *text) { return atoi(text) + *table[0]; }\n" \
-    "long other(const char *text) { return atol(text); }\n"           \
+#define CALLER                                                              \
+    "extern long a64l(const char *);\n"                                     \
+    "extern long atol(const char *);\n"                                     \
+    "int changed = 7;\n"                                                    \
+    "const int *const table[] = { &changed };\n"                            \
+    "int call(const char *text) { return (int) a64l(text) + *table[0]; }\n" \
+    "long other(const char *text) { return atol(text); }\n"                 \
     "void write_data(void) { changed = 8; }\n"
 
 
-static int
+static long
 replacement(const char *text)
 {
-    return 1000 + (int) strtol(text, NULL, 10);
+    return 1000 + strtol(text, NULL, 10);
 }
 
 
@@ -60,12 +60,13 @@ mappings(void)
 }
 
 
+/* a64l() is one that nothing else in the process imports: "5" is 7 to it. */
 typedef int (*call_function)(const char *);
 typedef long (*other_function)(const char *);
 typedef void (*write_function)(void);
 
 
-/* Patches atoi() of a library that was built in one of several ways. */
+/* Patches a64l() of a library that was built in one of several ways. */
 static void
 expect_patched(const char *name, const char *options)
 {
@@ -84,7 +85,7 @@ expect_patched(const char *name, const char *options)
         = (write_function) (uintptr_t) library_address(library, "write_data");
 
     before = mappings();
-    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 1,
+    cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 1,
                  "%s", options);
     after = mappings();
 
@@ -95,10 +96,10 @@ expect_patched(const char *name, const char *options)
     cr_expect_eq(call("5"), 1013);
 
     /* our own call is what it was */
-    cr_expect_eq(atoi("6"), 6);
+    cr_expect_eq(a64l("5"), 7);
 
     /* again there is nothing left to do */
-    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+    cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 0);
 
     free(before);
     free(after);
@@ -121,7 +122,7 @@ Test(got_patch, what_nobody_imports_is_not_found)
 {
     char *before = mappings(), *after;
 
-    cr_expect_eq(got_patch("no_such_function_at_all", (void *) atoi,
+    cr_expect_eq(got_patch("no_such_function_at_all", (void *) a64l,
                            (void *) replacement),
                  0);
     after = mappings();
@@ -139,8 +140,8 @@ Test(got_patch, an_interposed_symbol_is_left_alone)
 
     call = (call_function) (uintptr_t) library_address(library_open(path),
                                                        "call");
-    cr_expect_eq(got_patch("atoi", (void *) atol, (void *) replacement), 0);
-    cr_expect_eq(call("5"), 12);
+    cr_expect_eq(got_patch("a64l", (void *) atol, (void *) replacement), 0);
+    cr_expect_eq(call("5"), 14);
     free(path);
 }
 
@@ -155,17 +156,17 @@ Test(got_patch, a_modules_own_definition_is_left_alone)
     call_function call;
 
     path = library_compile("own", "-O2 -fno-builtin -fno-inline",
-                           "int atoi(const char *text) { return *text; }\n"
+                           "long a64l(const char *text) { return *text; }\n"
                            "int call(const char *text)\n"
-                           "{ return atoi(text) + 1; }");
+                           "{ return (int) a64l(text) + 1; }");
 
     for (flags = RTLD_LAZY; flags <= RTLD_NOW; flags++) {
         library = dlopen(path, flags | RTLD_DEEPBIND);
         cr_assert_not_null(library);
         call = (call_function) (uintptr_t) library_address(library, "call");
-        cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+        cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 0);
         cr_expect_eq(call("A"), 'A' + 1);
-        cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 0);
+        cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 0);
         cr_expect_eq(call("A"), 'A' + 1);
         dlclose(library);
     }
@@ -215,7 +216,7 @@ Test(got_patch, a_page_that_relro_covers_in_part_stays_writable)
     call = (call_function) (uintptr_t) library_address(library, "call");
 
     before = mappings();
-    cr_expect_eq(got_patch("atoi", (void *) atoi, (void *) replacement), 1);
+    cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 1);
     after = mappings();
     cr_expect_str_eq(after, before);
     cr_expect_eq(call("5"), 1012);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <gelf.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,6 +25,9 @@ struct mapped_module {
     ElfW(Phdr) headers[32];
     struct dl_phdr_info  info;
     struct loaded_module loaded;
+
+    /* Of the mapping at info.dlpi_addr. */
+    size_t size;
 };
 
 
@@ -79,6 +83,17 @@ mapped_module_open(struct mapped_module *module, const char *path)
     }
 
     eh_frame_copy(&module->loaded, &module->info);
+}
+
+
+static inline void
+mapped_module_close(struct mapped_module *module)
+{
+    free(module->loaded.eh_frame_hdr.copy);
+    free(module->loaded.eh_frame.copy);
+    munmap((void *) module->info.dlpi_addr, module->size);
+    elf_end(module->elf);
+    close(module->fd);
 }
 
 

@@ -44,6 +44,7 @@ identity_of_library(const char *path)
 
 Test(module_file, spellings_of_a_path_are_one)
 {
+    void                   *library;
     size_t                  i;
     char                   *path, spelling[512];
     struct module_identity *identity;
@@ -59,11 +60,14 @@ Test(module_file, spellings_of_a_path_are_one)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         snprintf(spelling, sizeof(spelling), forms[i], fixture_folder);
 #pragma GCC diagnostic pop
-        memset(&table, 0, sizeof(table));
-        identity = identity_of_library(spelling);
+        library = library_open(spelling);
+        identity = identity_of(library_address(library, "probe"));
         cr_expect_str_eq(identity->path, path, "%s: %s", spelling,
                          identity->path);
         cr_expect_geq(identity->fd, 0);
+        dlclose(library);
+        module_table_update(&table);
+        module_table_compact(&table);
     }
 
     free(path);
@@ -140,7 +144,6 @@ Test(module_file, what_is_no_such_file_is_not_opened, .timeout = 10)
     };
 
     for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        memset(&table, 0, sizeof(table));
         one = library_compile("one", "", SOURCE(1));
         library = library_open(one);
 #pragma GCC diagnostic push
@@ -151,6 +154,8 @@ Test(module_file, what_is_no_such_file_is_not_opened, .timeout = 10)
         cr_expect_eq(identity_of(library_address(library, "probe"))->fd, -1,
                      "%s", commands[i]);
         dlclose(library);
+        module_table_update(&table);
+        module_table_compact(&table);
         fixture_run("rm -rf %s", one);
         free(one);
     }

@@ -730,6 +730,10 @@ Test(stack_unwind, damaged_records_end_in_bounded_time)
         free(damaged);
     }
 
+    for (i = 0; i < FUZZ_RECORDS; i++) {
+        free(records[i]);
+    }
+
     cr_expect_gt(complete, 100);
     /* a second's samples of a thread whose stack is nonsense take a second's
        tenth at most */
