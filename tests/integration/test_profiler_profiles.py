@@ -242,6 +242,14 @@ def test_profiler_switched_off_and_on_by_reload(nginx):
         assert running == (state == "on")
 
 
+def least_fds(pid):
+    """The master closes the channel of a worker a little after its end."""
+    def count():
+        time.sleep(0.02)
+        return len(fds(pid))
+    return min(count() for _ in range(25))
+
+
 def test_reload_under_load_leaks_nothing(nginx):
     """Ten (LONG: 500) reloads under load: fds, threads and memory stay, and
     no request is lost."""
@@ -250,14 +258,14 @@ def test_reload_under_load_leaks_nothing(nginx):
     with Load(nginx, "/v2", rate=50, method="POST", body="3 1 2") as load:
         for _ in range(3):
             nginx.reload(wait_for_old=True)
-        before = (len(fds(nginx.master)), len(threads(nginx.master)),
+        before = (least_fds(nginx.master), len(threads(nginx.master)),
                   len(maps(nginx.master)))
         anonymous = memory(nginx.master)["anonymous"]
         for _ in range(500 if LONG else 10):
             nginx.reload(wait_for_old=True)
     assert load.failures == []
     assert load.done > 0
-    assert (len(fds(nginx.master)), len(threads(nginx.master)),
+    assert (least_fds(nginx.master), len(threads(nginx.master)),
             len(maps(nginx.master))) == before
     assert memory(nginx.master)["anonymous"] - anonymous < 512 * 1024
 
