@@ -43,6 +43,27 @@ module_compare(const void *one, const void *two)
 }
 
 
+static void
+module_table_sort(struct module_table *table)
+{
+    uint32_t i;
+    uint64_t max_end;
+
+    qsort(table->modules, table->n_modules, sizeof(table->modules[0]),
+          module_compare);
+
+    max_end = 0;
+
+    for (i = 0; i < table->n_modules; i++) {
+        if (table->modules[i].end > max_end) {
+            max_end = table->modules[i].end;
+        }
+
+        table->modules[i].max_end = max_end;
+    }
+}
+
+
 bool
 module_table_update(struct module_table *table)
 {
@@ -66,8 +87,7 @@ module_table_update(struct module_table *table)
         table->modules[i].gone = !table->modules[i].seen;
     }
 
-    qsort(table->modules, table->n_modules, sizeof(table->modules[0]),
-          module_compare);
+    module_table_sort(table);
 
     return true;
 }
@@ -89,9 +109,14 @@ module_table_forget(struct module_table *table)
         }
     }
 
-    table->n_modules = kept;
+    if (kept == before) {
+        return false;
+    }
 
-    return kept != before;
+    table->n_modules = kept;
+    module_table_sort(table);
+
+    return true;
 }
 
 
@@ -144,13 +169,10 @@ module_table_find(const struct module_table *table, uint64_t address)
         }
     }
 
-    /*
-     * Modules that are gone overlap others, so the one before is not the only
-     * candidate; those further before are few.
-     */
+    /* modules that are gone overlap others, so one further before may do too */
     found = NULL;
 
-    for (i = low; i > 0 && low - i < 8; i--) {
+    for (i = low; i > 0 && address < table->modules[i - 1].max_end; i--) {
         if (address < table->modules[i - 1].end) {
             if (found != NULL) {
                 return NULL;

@@ -48,6 +48,9 @@ struct loaded_module {
     uint64_t start;
     uint64_t end;
 
+    /* No module before this one in the table ends above it, nor does it. */
+    uint64_t max_end;
+
     struct unwind_section eh_frame_hdr;
     struct unwind_section eh_frame;
 

@@ -179,6 +179,52 @@ Test(module_table, two_that_claim_a_place_are_ambiguous)
 }
 
 
+/* A large library now lies where many small ones were. */
+Test(module_table, a_place_that_many_claimed_is_ambiguous_too)
+{
+    unsigned             i, n = 20;
+    uint64_t             address;
+    struct module_table  from = {0};
+    struct loaded_module large = {.start = 0x100000, .end = 0x200000};
+
+    module_table_update(&from);
+
+    for (i = 0; i < n; i++) {
+        table.modules[i].start = 0x110000 + i * 0x2000;
+        table.modules[i].end = table.modules[i].start + 0x1000;
+        table.modules[i].seen = false;
+    }
+
+    table.modules[n] = large;
+    table.n_modules = n + 1;
+    table.adds = from.adds + 1;
+
+    /* the real modules come on top; what was there is gone, but the large */
+    module_table_update(&table);
+
+    for (i = 0; i < table.n_modules; i++) {
+        if (table.modules[i].start == large.start) {
+            table.modules[i].gone = false;
+        }
+    }
+
+    for (address = large.start; address < large.end; address += 0x800) {
+        const struct loaded_module *module = module_table_find(&table, address);
+        bool was_small = address >= 0x110000 && address < 0x110000 + n * 0x2000
+                         && (address & 0x1fff) < 0x1000;
+
+        cr_assert_eq(module == NULL, was_small, "%#lx", address);
+        cr_assert(module == NULL || module->start == large.start);
+    }
+
+    module_table_forget(&table);
+
+    for (address = large.start; address < large.end; address += 0x800) {
+        cr_assert_eq(module_table_find(&table, address)->start, large.start);
+    }
+}
+
+
 /* The code differs in a constant: ranges and unwind data are equal. */
 Test(module_table, a_rebuilt_library_at_the_place_of_the_old_is_another)
 {
