@@ -222,6 +222,12 @@ Test(module_table, a_place_that_many_claimed_is_ambiguous_too)
     for (address = large.start; address < large.end; address += 0x800) {
         cr_assert_eq(module_table_find(&table, address)->start, large.start);
     }
+
+    for (i = 0; i < from.n_modules; i++) {
+        from.modules[i].gone = true;
+    }
+
+    module_table_compact(&from);
 }
 
 

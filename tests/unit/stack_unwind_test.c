@@ -1,6 +1,5 @@
 /*
- * Samples of code whose stack is known, from the signal to the frames; and
- * records that no thread could have left.
+ * Samples of code whose stack is known, from the signal to the frames.
  */
 
 #include <criterion/criterion.h>
@@ -10,98 +9,13 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "library_fixture.h"
-#include "nprof_clock.h"
-#include "sampled_thread.h"
+#include "burning_code.h"
 
 
-#define FUZZ_RECORDS 64
 #define FIBER_STACK (64 * 1024)
 
 
 TestSuite(stack_unwind, .init = sampled_setup, .timeout = 60);
-
-
-static volatile uint64_t sink;
-
-
-static NOINLINE void
-burn_leaf(void)
-{
-    unsigned i;
-
-    for (i = 0; i < 2000; i++) {
-        sink += i * sink;
-    }
-}
-
-
-static NOINLINE void
-burn_middle(void)
-{
-    burn_leaf();
-    sink++;
-    STAY();
-}
-
-
-static NOINLINE void
-burn_outer(void)
-{
-    atomic_store(&sampled_started, true);
-
-    while (!atomic_load(&sampled_stop)) {
-        burn_middle();
-        sink++;
-    }
-
-    STAY();
-}
-
-
-static NOINLINE void
-scenario_nested(void)
-{
-    burn_outer();
-    STAY();
-}
-
-
-/*
- * The frames up to burn_outer() are its callees', each called by the next one.
- * Returns the index of burn_outer().
- */
-static int
-check_burn(const struct unwound_stack *stack)
-{
-    int leaf = frame_find(stack, 0, burn_leaf);
-    int middle = frame_find(stack, 0, burn_middle);
-    int outer = frame_find(stack, 0, burn_outer);
-
-    cr_assert_geq(outer, 0, "%u frames", stack->n_frames);
-    cr_assert_eq(outer, (leaf >= 0) + (middle >= 0));
-
-    if (leaf >= 0) {
-        cr_assert_eq(leaf, 0);
-        cr_assert_eq(middle, 1);
-    }
-
-    return outer;
-}
-
-
-static void
-check_root(const struct unwound_stack *stack, enum stack_frame_kind kind)
-{
-    uint32_t i;
-
-    cr_assert(stack->complete, "%u frames", stack->n_frames);
-    cr_assert_eq(stack->frames[stack->n_frames - 1].kind, kind);
-
-    for (i = 0; i + 1 < stack->n_frames; i++) {
-        cr_assert_eq(stack->frames[i].kind, STACK_FRAME_CODE);
-    }
-}
 
 
 Test(stack_unwind, a_thread_is_seen_from_leaf_to_root)
@@ -165,31 +79,6 @@ Test(stack_unwind, the_main_thread_is_seen_from_its_first_sample_on)
 }
 
 
-static int recursion_depth;
-
-
-static NOINLINE int
-recurse(int depth)
-{
-    if (depth == 0) {
-        burn_outer();
-    } else {
-        sink += (uint64_t) recurse(depth - 1);
-    }
-    STAY();
-
-    return depth;
-}
-
-
-static void
-scenario_recursion(void)
-{
-    recurse(recursion_depth);
-    STAY();
-}
-
-
 static uint32_t
 frames_in_recursion(const struct unwound_stack *stack)
 {
@@ -224,17 +113,6 @@ Test(stack_unwind, recursion_is_seen_whole)
 }
 
 
-static void
-check_truncated(const struct unwound_stack *stack)
-{
-    cr_assert_not(stack->complete);
-    cr_assert_eq(stack->frames[stack->n_frames - 1].kind,
-                 STACK_FRAME_TRUNCATED);
-    cr_assert_eq(stack->frames[stack->n_frames - 1].module,
-                 STACK_FRAME_NO_MODULE);
-}
-
-
 Test(stack_unwind, the_deepest_stacks_keep_their_leaves)
 {
     int                         i;
@@ -253,17 +131,6 @@ Test(stack_unwind, the_deepest_stacks_keep_their_leaves)
     }
 
     sampled_end(&sampled);
-}
-
-
-static NOINLINE void
-scenario_large_frame(void)
-{
-    volatile unsigned char large[40 * 1024];
-
-    large[0] = 1;
-    burn_outer();
-    sink += large[0];
 }
 
 
@@ -345,15 +212,6 @@ Test(stack_unwind, a_frame_beyond_the_copy_is_the_last_one)
 }
 
 
-static void
-interrupting(int signo)
-{
-    (void) signo;
-    burn_outer();
-    STAY();
-}
-
-
 /* Can't be written to until the handler of the fault is done. */
 static volatile int *protected_page;
 
@@ -382,15 +240,6 @@ scenario_fault(void)
         = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     signal(SIGSEGV, end_of_fault);
     interrupted();
-    STAY();
-}
-
-
-static void
-scenario_raise(void)
-{
-    signal(SIGUSR1, interrupting);
-    raise(SIGUSR1);
     STAY();
 }
 
@@ -606,136 +455,4 @@ Test(stack_unwind, unwind_data_is_that_of_the_frames_module)
 
     check_root(sampled_take(&sampled, &flags), STACK_FRAME_ROOT_THREAD);
     sampled_end(&sampled);
-}
-
-
-static struct sample_record *
-record_clone(const struct sample_record *record)
-{
-    size_t                size = sizeof(*record) + record->stack_size;
-    struct sample_record *clone = malloc(size);
-
-    memcpy(clone, record, size);
-
-    return clone;
-}
-
-
-/* Words that lead an unwinder astray: addresses of stack and code, and any. */
-static uint64_t
-stray_word(const struct sample_record *record, uint64_t *state)
-{
-    switch (fixture_random(state) % 5) {
-    case 0:
-        return record->stack_address
-               + fixture_random(state) % (record->stack_size + 64);
-    case 1:
-        return (uintptr_t) burn_outer + fixture_random(state) % 256;
-    case 2:
-        return (uintptr_t) malloc + fixture_random(state) % 65536;
-    case 3:
-        return fixture_random(state) % 4096;
-    default:
-        return fixture_random(state);
-    }
-}
-
-
-static void
-record_damage(struct sample_record *record, uint64_t *state)
-{
-    unsigned n;
-    uint64_t word, at;
-
-    for (n = fixture_random(state) % 3; n > 0; n--) {
-        record->registers[fixture_random(state) % SAMPLE_REGISTERS]
-            = stray_word(record, state);
-    }
-
-    for (n = 1 + fixture_random(state) % 8; n > 0; n--) {
-        at = fixture_random(state) % (record->stack_size / 8) * 8;
-        word = stray_word(record, state);
-        memcpy(record->stack + at, &word, sizeof(word));
-    }
-
-    if (fixture_random(state) % 8 == 0) {
-        record->stack_size = fixture_random(state) % record->stack_size;
-    }
-}
-
-
-static void
-check_damaged(const struct unwound_stack *stack)
-{
-    uint32_t                  i;
-    const struct stack_frame *last = &stack->frames[stack->n_frames - 1];
-
-    cr_assert_gt(stack->n_frames, 0);
-    cr_assert_leq(stack->n_frames, STACK_UNWIND_MAX + 1);
-    cr_assert_eq(stack->complete, last->kind == STACK_FRAME_ROOT_THREAD);
-    cr_assert(stack->complete || last->kind == STACK_FRAME_TRUNCATED);
-
-    for (i = 0; i + 1 < stack->n_frames; i++) {
-        cr_assert(stack->frames[i].kind == STACK_FRAME_CODE
-                  || stack->frames[i].kind == STACK_FRAME_JIT);
-        cr_assert(stack->frames[i].module == STACK_FRAME_NO_MODULE
-                  || stack->frames[i].module < sampled_modules.n_identities);
-    }
-}
-
-
-static void
-collect(struct sample_record **records, int from, int to,
-        void (*scenario)(void))
-{
-    struct sampled_thread sampled;
-
-    atomic_store(&sampled_started, false);
-    atomic_store(&sampled_stop, false);
-    sampled_start(&sampled, scenario);
-
-    for (/* void */; from < to; from++) {
-        records[from] = record_clone(sampled_record(&sampled));
-        sample_ring_release(&sampled.slot->ring);
-    }
-
-    sampled_end(&sampled);
-}
-
-
-Test(stack_unwind, damaged_records_end_in_bounded_time)
-{
-    int                   i, complete = 0;
-    int                   rounds = getenv("LONG") != NULL ? 200000 : 20000;
-    int64_t               before, took, longest = 0;
-    uint64_t              state = 5;
-    struct sample_record *records[FUZZ_RECORDS], *damaged;
-
-    recursion_depth = 60;
-    collect(records, 0, 32, scenario_recursion);
-    collect(records, 32, 48, scenario_raise);
-    collect(records, 48, FUZZ_RECORDS, scenario_large_frame);
-
-    for (i = 0; i < rounds; i++) {
-        damaged = record_clone(records[fixture_random(&state) % FUZZ_RECORDS]);
-        record_damage(damaged, &state);
-
-        before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-        stack_unwind(sampled_unwinder, damaged, false, &sampled_stack);
-        took = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
-        longest = took > longest ? took : longest;
-
-        check_damaged(&sampled_stack);
-        complete += sampled_stack.complete;
-        free(damaged);
-    }
-
-    for (i = 0; i < FUZZ_RECORDS; i++) {
-        free(records[i]);
-    }
-
-    cr_expect_gt(complete, 100);
-    /* a second's samples of a thread whose stack is nonsense take a second's
-       tenth at most */
-    cr_expect_lt(longest, 100000000, "%ld ns", longest);
 }
