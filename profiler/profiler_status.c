@@ -37,10 +37,10 @@ slots_sum(struct profiler_counters *sum)
 }
 
 
-static double
-ratio(uint64_t part, uint64_t whole)
+static uint64_t
+mean(uint64_t sum, uint64_t n)
 {
-    return whole == 0 ? 0 : (double) part / (double) whole;
+    return n == 0 ? 0 : sum / n;
 }
 
 
@@ -52,30 +52,37 @@ profiler_status_json(const struct profiler_counters *counters,
 {
     int                      n;
     uint32_t                 n_threads;
+    uint64_t                 completeness;
     struct profiler_counters sum;
 
     sum = *counters;
     n_threads = slots_sum(&sum);
 
-    n = asprintf(
-        json,
-        "{\"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
-        ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
-        ", \"completeness\": %.5f, \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
-        ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
-        ", \"lost_expiries\": %" PRIu64 ", \"degraded\": %s%s%s},\n"
-        " \"threads\": {\"sampled\": %" PRIu32 ", \"unsampled\": %" PRIu32
-        ", \"last_errno\": %d},\n"
-        " \"cost\": {\"handler_ns\": %.0f, \"unwind_ns\": %.0f},\n"
-        " \"stacks\": {\"used\": %" PRIu32 ", \"limit\": %d"
-        ", \"overflows\": %" PRIu64 "}}\n",
-        rate, sum.samples, sum.complete, ratio(sum.complete, sum.samples),
-        sum.bridged, sum.cut, sum.no_bounds, sum.dropped, sum.lost,
-        warning == NULL ? "" : "\"", warning == NULL ? "null" : warning,
-        warning == NULL ? "" : "\"", n_threads, threads->unsampled,
-        threads->last_error, ratio(sum.handler_ns, sum.handler_runs),
-        ratio(sum.unwind_ns, sum.samples), stack_table_used(table),
-        STACK_TABLE_MAX, stack_table_overflows(table));
+    /* in 100,000ths: printf's decimal point is the locale's, which any module
+       may set */
+    completeness = mean(sum.complete * 100000, sum.samples);
+
+    n = asprintf(json,
+                 "{\"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
+                 ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
+                 ", \"completeness\": %" PRIu64 ".%05" PRIu64
+                 ", \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
+                 ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
+                 ", \"lost_expiries\": %" PRIu64 ", \"degraded\": %s%s%s},\n"
+                 " \"threads\": {\"sampled\": %" PRIu32
+                 ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d},\n"
+                 " \"cost\": {\"handler_ns\": %" PRIu64
+                 ", \"unwind_ns\": %" PRIu64 "},\n"
+                 " \"stacks\": {\"used\": %" PRIu32 ", \"limit\": %d"
+                 ", \"overflows\": %" PRIu64 "}}\n",
+                 rate, sum.samples, sum.complete, completeness / 100000,
+                 completeness % 100000, sum.bridged, sum.cut, sum.no_bounds,
+                 sum.dropped, sum.lost, warning == NULL ? "" : "\"",
+                 warning == NULL ? "null" : warning,
+                 warning == NULL ? "" : "\"", n_threads, threads->unsampled,
+                 threads->last_error, mean(sum.handler_ns, sum.handler_runs),
+                 mean(sum.unwind_ns, sum.samples), stack_table_used(table),
+                 STACK_TABLE_MAX, stack_table_overflows(table));
     if (n < 0) {
         *json = NULL;
         return -ENOMEM;

@@ -480,18 +480,42 @@ ngx_http_profiler_cmdline(ngx_http_request_t *r)
 }
 
 
+/* Why this worker has no profiler. */
+static const char *
+ngx_http_profiler_off_reason(void)
+{
+    ngx_profiler_conf_t *pcf;
+
+    pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_profiler_module);
+
+    if (!pcf->enable) {
+        return "profiler is off in the configuration";
+    }
+
+    return ngx_profiler_library() == NULL
+               ? "libnprof.so could not be loaded, see nginx's log"
+               : "the profiler could not start, see nginx's log";
+}
+
+
 static ngx_int_t
 ngx_http_profiler_status(ngx_http_request_t *r)
 {
-    static u_char off[] = "{\"profiler\": \"off\"}\n";
+    u_char  off[NGX_MAX_ERROR_STR];
+    u_char *last;
 
     if (r->method == NGX_HTTP_HEAD) {
         return ngx_http_profiler_send_header(r, &ngx_http_profiler_json, NULL);
     }
 
     if (!ngx_profiler_worker_running()) {
+        last = ngx_slprintf(off, off + sizeof(off),
+                            "{\"profiler\": \"off\", \"reason\": \"%s\"}\n",
+                            ngx_http_profiler_off_reason());
+
         return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_json,
-                                      NULL, off, sizeof(off) - 1);
+                                      NULL, off, last - off);
     }
 
     return ngx_http_profiler_run(r, NPROF_JOB_STATUS, NULL, 0,

@@ -174,7 +174,8 @@ def test_off_is_an_empty_profile(nginx):
     profile = Profile(answer.body)
     assert profile.samples == []
     assert profile.types == [("samples", "count"), ("cpu", "nanoseconds")]
-    assert nginx.get("/debug/pprof/status").json() == {"profiler": "off"}
+    assert nginx.get("/debug/pprof/status").json() == {
+        "profiler": "off", "reason": "profiler is off in the configuration"}
     assert nginx.get("/debug/pprof/symbol").status == 200
 
 

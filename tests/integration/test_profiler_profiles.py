@@ -295,7 +295,9 @@ def test_without_libnprof_requests_are_served(nginx, tmp_path):
                      main="profiler on;", server=ENDPOINT)
     nginx.start()
     assert "profiler is off: dlopen() failed" in nginx.error_log()
-    assert nginx.get("/debug/pprof/status").json() == {"profiler": "off"}
+    assert nginx.get("/debug/pprof/status").json() == {
+        "profiler": "off",
+        "reason": "libnprof.so could not be loaded, see nginx's log"}
     answer = nginx.get("/debug/pprof/profile?seconds=1")
     assert answer.status == 503
     assert "could not be loaded" in answer.text
@@ -309,7 +311,9 @@ def test_without_libnprof_requests_are_served(nginx, tmp_path):
     (tmp_path / "libnprof.so").write_bytes(library)
     nginx.reload(wait_for_old=True)
     assert "is of build 0000000000" in nginx.error_log()
-    assert nginx.get("/debug/pprof/status").json() == {"profiler": "off"}
+    assert nginx.get("/debug/pprof/status").json() == {
+        "profiler": "off",
+        "reason": "libnprof.so could not be loaded, see nginx's log"}
 
 
 def test_proc_that_is_hidden(nginx):
