@@ -13,7 +13,8 @@ import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, alive, fds, threads, wait_until
+from nginx_instance import (ALGORITHMS, alive, fds, free_port, threads,
+                            wait_until)
 
 from test_count_requests import check_answer, check_error
 
@@ -321,22 +322,63 @@ def test_worker_that_is_to_shut_down_in_time(nginx):
     check_answer(nginx.post("/v2", "1 2"), [1, 2])
 
 
-def test_http2(nginx):
+def start_http2(nginx):
+    """Serves HTTP/2 at a port of its own, which is returned."""
+    port = free_port()
     nginx.write_conf(
-        main="thread_pool sorters threads=2;",
-        http=f"count_plugin v2 {ALGORITHMS}/libsort_v2.so;"
+        main="thread_pool sorters threads=1;",
+        http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;"
              "count_threads sorters;",
-        server=f"listen 127.0.0.1:{nginx.port + 1} http2;"
-               f"location / {{ count; count_sort v2; "
+        server=f"listen 127.0.0.1:{port} http2;"
+               f"location / {{ count; count_sort v1; "
                f"count_input {nginx.prefix}/input; }}")
-    nginx.write_file("input", "3 1 2")
     nginx.start()
+    return port
+
+
+HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
+
+
+def frame(kind, stream, payload=b"", flags=0):
+    return (len(payload).to_bytes(3, "big") + bytes([kind, flags])
+            + stream.to_bytes(4, "big") + payload)
+
+
+def get_root(stream):
+    """GET / over HTTP/2: header fields of HPACK's static table, and the
+    authority "t"."""
+    return frame(HEADERS, stream, b"\x82\x86\x84\x41\x01t", flags=0x5)
+
+
+def test_http2_streams_that_are_reset(nginx):
+    """One is sorted when its reset comes, the others wait for their turn."""
+    nginx.write_file("input", numbers(8000))
+    port = start_http2(nginx)
+    worker = nginx.worker
+    with nginx.connect(port=port) as sock:
+        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0))
+        sock.sendall(b"".join(get_root(stream) for stream in (1, 3, 5, 7)))
+        busy(nginx)
+        cancel = (8).to_bytes(4, "big")
+        sock.sendall(b"".join(frame(RST_STREAM, stream, cancel)
+                              for stream in (1, 3, 5)))
+        answer = b""
+        while b'"count":8000,' not in answer:
+            answer += sock.recv(65536)
+        assert answer.count(b'"count":8000,') == 1
+    check_answer(nginx.post("/", "1 2"), [1, 2])
+    assert nginx.worker == worker, "the worker was replaced"
+
+
+def test_http2(nginx):
+    nginx.write_file("input", "3 1 2")
+    port = start_http2(nginx)
     h2load = shutil.which("h2load")
     if h2load is None:
         pytest.skip("no h2load")
     done = subprocess.run(
         [h2load, "-n", "500", "-c", "5", "-m", "20",
-         f"http://127.0.0.1:{nginx.port + 1}/"],
+         f"http://127.0.0.1:{port}/"],
         capture_output=True, text=True, timeout=60, check=True)
     assert "500 succeeded, 0 failed" in done.stdout, done.stdout
     assert "status codes: 500 2xx" in done.stdout, done.stdout
