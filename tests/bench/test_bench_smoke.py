@@ -207,6 +207,33 @@ def test_differing_answers_are_not_measured():
         module.check_answers(4, right, right)
 
 
+@pytest.mark.parametrize(
+    "bounds, sort_ns, told",
+    [
+        ((8.1, 9.0), 10_000, "8: met"),
+        ((7.9, 8.1), 10_000, "8: open"),
+        ((6.0, 7.0), 100_000, "8: MISSED"),
+        ((6.0, 7.0), 200_000, "8: MISSED, the sort allows 5"),
+    ],
+)
+def test_verdicts(bounds, sort_ns, told):
+    module = load_program("count")
+    cell = module.Cell(
+        plugin="v3",
+        kind="GET",
+        size=10000,
+        rate=6500.0,
+        rival="go",
+        rival_rate=1000.0,
+        ratio=module.Ratio(sum(bounds) / 2, *bounds, pairs=10),
+        sort_ns=sort_ns,
+        rival_sort_ns=700_000,
+        aim=8.0,
+        pairs=[],
+    )
+    assert module.verdict(cell) == told
+
+
 def load_program(name):
     """The program of that name as a module; it has no .py."""
     from importlib.machinery import SourceFileLoader
