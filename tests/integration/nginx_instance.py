@@ -7,7 +7,7 @@ sockets, error log, /proc. It knows nothing of what a module does.
 
 Environment:
   NGINX        the binary, default /usr/sbin/nginx
-  BUILD        the build folder, default build/ of the source tree
+  BUILD        the build folder, below the source tree, default build/
   LONG=1       the full numbers instead of the short tier's
   SAN_PRELOAD  libraries to LD_PRELOAD into nginx: the run-time of a sanitizer,
                for modules that were built with `make SAN=... BUILD=...`
@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("BUILD") or SOURCE / "build").resolve()
+BUILD = (SOURCE / (os.environ.get("BUILD") or "build")).resolve()
 MODULES = BUILD / "modules"
 ALGORITHMS = BUILD / "algorithms"
 NGINX = os.environ.get("NGINX", "/usr/sbin/nginx")
