@@ -170,8 +170,8 @@ def test_profilers_own_threads_are_seen(nginx):
     profile = Profile(answers[0].body).check()
     own = [names for names, labels, _ in profile.samples
            if labels["thread"] == "nprof-export"]
-    assert own
-    assert all(names[-1] == "start_thread" for names in own)
+    # libdw's own frames may be larger than what is copied of a stack
+    assert any(names[-1] == "start_thread" for names in own), own
 
 
 def test_nothing_runs_in_the_master(nginx):
