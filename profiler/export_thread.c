@@ -203,7 +203,7 @@ export_thread_main(void *data)
 {
     struct nprof *nprof = data;
 
-    thread_context_enter("nprof-export");
+    thread_context_enter(EXPORT_THREAD_NAME);
 
     while (!atomic_load(&nprof->stopping)) {
         futex_flag_wait(&nprof->export_wake, IDLE_NS);

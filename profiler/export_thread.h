@@ -16,6 +16,9 @@
 #define EXPORT_GZIP_LEVEL 5
 
 
+/* As `top -H` and profiles show it. */
+#define EXPORT_THREAD_NAME "nprof-export"
+
 /* The thread's body; data is the struct nprof. */
 void *export_thread_main(void *data);
 

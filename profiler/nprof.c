@@ -91,6 +91,9 @@ threads_start(struct nprof *nprof)
                        export_thread_main, nprof);
 
     if (rc == 0) {
+        /* now: the profiler thread may look before the other one gets to run */
+        (void) pthread_setname_np(nprof->export_thread, EXPORT_THREAD_NAME);
+
         rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
                            profiler_thread_main, nprof->profiler);
         if (rc != 0) {

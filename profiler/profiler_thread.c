@@ -13,6 +13,7 @@
 #include "nprof_clock.h"
 #include "profiler_status.h"
 #include "profiler_thread.h"
+#include "sample/mask_hook.h"
 #include "sample/signal_handler.h"
 #include "sample/thread_list.h"
 #include "symbol_request.h"
@@ -167,6 +168,8 @@ profiler_thread_main(void *data)
     thread_context_enter("nprof-profiler");
 
     while (!atomic_load(&nprof->stopping)) {
+        profiler_drain(profiler);
+
         now = clock_ns(CLOCK_MONOTONIC);
 
         if (now >= profiler->next_scan_ns && profiler->threads.task_fd >= 0) {
@@ -174,7 +177,6 @@ profiler_thread_main(void *data)
             profiler->next_scan_ns = now + SCAN_NS;
         }
 
-        profiler_drain(profiler);
         profiler_requests(profiler);
 
         futex_flag_wait(&signal_state.wake, TICK_NS);
@@ -249,18 +251,11 @@ static void
 ring_drain(struct profiler *profiler, struct thread_slot *slot)
 {
     int64_t                     before;
-    uint64_t                    end;
     const struct sample_record *record;
 
-    if (slot->ring.data == NULL) {
-        return;
-    }
-
-    /* what comes later (our own samples do, as we unwind) waits its turn */
-    end = sample_ring_end(&slot->ring);
     before = clock_ns(CLOCK_MONOTONIC);
 
-    while ((record = sample_ring_peek(&slot->ring, end)) != NULL) {
+    while ((record = sample_ring_peek(&slot->ring, slot->drain_end)) != NULL) {
         /* of most threads there is no sample ever: most pool threads idle */
         sample_ring_prefault(&slot->ring);
         sample_add(profiler, slot, record);
@@ -278,6 +273,7 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
 {
     struct profiler *profiler = data;
 
+    slot->drain_end = sample_ring_end(&slot->ring);
     ring_drain(profiler, slot);
     lost_add(profiler, slot);
 
@@ -288,23 +284,37 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
 
 
 /*
- * Unwinds all samples. The table of modules is brought up to date first, so
- * that modules which came since are known; those that went are known until the
- * samples of before are done.
+ * Unwinds the samples that there are now; what comes later (our own samples
+ * do, as we unwind) waits its turn. The table of modules is brought up to date
+ * after that line is drawn: modules that came since the samples are known, and
+ * those that went are known until they are unwound.
  */
 static void
 profiler_drain(struct profiler *profiler)
 {
-    size_t i;
+    size_t              i;
+    struct thread_slot *slot;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        slot = &thread_slots[i];
+
+        if (slot->used) {
+            slot->drain_end = sample_ring_end(&slot->ring);
+        }
+    }
 
     if (module_table_update(&profiler_modules)) {
         stack_unwinder_flush(profiler->unwinder);
+        /* of modules that came, too */
+        (void) mask_hook_install();
     }
 
     for (i = 0; i < THREAD_SLOTS; i++) {
-        if (thread_slots[i].used) {
-            ring_drain(profiler, &thread_slots[i]);
-            lost_add(profiler, &thread_slots[i]);
+        slot = &thread_slots[i];
+
+        if (slot->used) {
+            ring_drain(profiler, slot);
+            lost_add(profiler, slot);
         }
     }
 

@@ -27,6 +27,13 @@ extern void *__libc_stack_end;
 #define MAIN_STACK_SPAN (64ull * 1024 * 1024)
 
 
+/*
+ * A thread inherits the name of the one that made it, and takes its own when
+ * it gets to run: it is asked for again in as many scans.
+ */
+#define NAME_SCANS 10
+
+
 struct linux_dirent {
     uint64_t       ino;
     int64_t        off;
@@ -40,6 +47,8 @@ static struct thread_slot *thread_list_slot_of(pid_t tid);
 static int                 thread_list_add(struct thread_list *list, pid_t tid);
 static void                thread_list_remove(struct thread_slot *slot);
 static void                thread_slot_look(struct thread_slot *slot);
+static void                thread_slot_name(struct thread_list *list,
+                                            struct thread_slot *slot);
 static void thread_slot_find_stack(struct thread_slot *slot, uint64_t address);
 
 
@@ -106,9 +115,15 @@ thread_list_scan(struct thread_list *list,
             before_reuse(data, slot);
             thread_list_remove(slot);
             list->sampled--;
+            continue;
+        }
 
-        } else if (atomic_load(&slot->stack_hi) == 0) {
+        if (atomic_load(&slot->stack_hi) == 0) {
             thread_slot_look(slot);
+        }
+
+        if (slot->named < NAME_SCANS) {
+            thread_slot_name(list, slot);
         }
     }
 
@@ -189,6 +204,8 @@ thread_slot_name(struct thread_list *list, struct thread_slot *slot)
 {
     int     fd;
     ssize_t n;
+
+    slot->named++;
 
     if (slot->main_thread) {
         strcpy(slot->name, "main");

@@ -71,8 +71,14 @@ struct thread_slot {
 
     char name[THREAD_NAME_MAX];
 
+    /* How often it was asked for. */
+    unsigned named;
+
     /* How much of lost_expiries is in the profile already. */
     uint64_t lost_seen;
+
+    /* Up to where the ring is drained in this turn. */
+    uint64_t drain_end;
 };
 
 
