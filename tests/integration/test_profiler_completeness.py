@@ -118,7 +118,8 @@ def test_samples_reach_the_root(nginx, certificate, case):
         for names in jit:
             assert "ngx_http_regex_exec" in names, names
     else:
-        assert bridged == 0
+        # a stub here and there of a linkage table has no unwind data
+        assert bridged <= 0.01 * samples
     for names, labels, _ in profile.samples:
         root = "_start" if labels["thread"] == "main" else "start_thread"
         assert names[-1] == root, names

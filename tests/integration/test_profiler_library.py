@@ -17,7 +17,7 @@ def run(script, *arguments):
     done = subprocess.run(
         [sys.executable, "-c", "from nprof_library import *\n" + script,
          *map(str, arguments)],
-        capture_output=True, text=True, timeout=2 * PATIENCE, check=False,
+        capture_output=True, text=True, timeout=60 + 2 * PATIENCE, check=False,
         cwd=SOURCE / "tests" / "integration")
     assert done.returncode == 0, done
     return done.stdout
