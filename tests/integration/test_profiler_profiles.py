@@ -1,5 +1,6 @@
 """What CPU profiles say: names, lines, threads, shares, and life cycle."""
 
+import os
 import random
 import signal
 import subprocess
@@ -204,7 +205,7 @@ def test_sampler_survives_a_foreign_sigprof(nginx):
     nginx.start()
     with Sorting(nginx, "/v1"):
         for _ in range(200):
-            subprocess.run(["kill", "-PROF", str(nginx.worker)], check=True)
+            os.kill(nginx.worker, signal.SIGPROF)
     assert nginx.get("/debug/pprof/status").status == 200
 
 
