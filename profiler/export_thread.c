@@ -206,7 +206,7 @@ export_thread_main(void *data)
     thread_context_enter(EXPORT_THREAD_NAME);
 
     while (!atomic_load(&nprof->stopping)) {
-        futex_flag_wait(&nprof->export_wake, IDLE_NS);
+        (void) futex_flag_wait(&nprof->export_wake, IDLE_NS);
         exports_run(nprof);
     }
 

@@ -11,6 +11,7 @@
 
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
@@ -20,9 +21,9 @@
 
 /*
  * Waits until the flag is 1, for timeout_ns nanoseconds at most, or a signal,
- * and sets it to 0.
+ * and sets it to 0. Returns whether it was 1.
  */
-static inline void
+static inline bool
 futex_flag_wait(_Atomic uint32_t *flag, int64_t timeout_ns)
 {
     struct timespec timeout;
@@ -37,7 +38,7 @@ futex_flag_wait(_Atomic uint32_t *flag, int64_t timeout_ns)
     }
 
     /* acquire: pairs with the release of futex_flag_wake() */
-    (void) atomic_exchange_explicit(flag, 0, memory_order_acquire);
+    return atomic_exchange_explicit(flag, 0, memory_order_acquire) != 0;
 }
 
 

@@ -17,7 +17,9 @@
 #include "futex_wait.h"
 #include "nprof_build_id.h"
 #include "nprof_clock.h"
+#include "profile_types.h"
 #include "profiler_thread.h"
+#include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
 #include "sample/signal_handler.h"
 #include "sample/signal_setup.h"
@@ -158,7 +160,10 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     int           rc;
     struct nprof *nprof;
 
-    if (config->rate == 0 || config->rate > RATE_MAX) {
+    if (config->rate == 0 || config->rate > RATE_MAX || config->types == 0
+        || config->types >= NPROF_TYPE(NPROF_PROFILES)
+        || config->stall_threshold_ms < NPROF_STALL_THRESHOLD_MIN
+        || config->stall_threshold_ms > NPROF_STALL_THRESHOLD_MAX) {
         return -EINVAL;
     }
 
@@ -198,6 +203,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
 
     if (rc != 0) {
         atomic_store(&signal_state.active, false);
+        loop_hook_stop();
         nprof_free(nprof);
         return rc;
     }
@@ -215,6 +221,7 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
     struct timespec deadline;
 
     atomic_store(&signal_state.active, false);
+    loop_hook_stop();
     atomic_store(&nprof->stopping, true);
     signal_wake_profiler();
     futex_flag_wake(&nprof->export_wake);
@@ -275,6 +282,10 @@ profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
 {
     struct nprof_job *job;
 
+    if (kind < NPROF_PROFILES && !(nprof->config.types & NPROF_TYPE(kind))) {
+        return -ENOTSUP;
+    }
+
     if (nprof->n_jobs == NPROF_JOBS_MAX) {
         return -EAGAIN;
     }
@@ -295,7 +306,7 @@ profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
     job->nprof = nprof;
     job->kind = kind;
     job->owner = owner;
-    job->finished = kind != NPROF_JOB_CPU;
+    job->finished = kind >= NPROF_PROFILES;
 
     job->next = nprof->jobs;
     if (job->next != NULL) {
@@ -378,14 +389,14 @@ profiler_job_result(const struct nprof_job *job, const void **data, size_t *len)
 
 
 static int
-profiler_empty_profile(void **data, size_t *len)
+profiler_empty_profile(enum nprof_job_kind kind, void **data, size_t *len)
 {
     int                  rc;
     uint8_t             *bytes;
     struct stack_profile profile;
 
     memset(&profile, 0, sizeof(profile));
-    cpu_profile_describe(&profile, NPROF_RATE_DEFAULT);
+    profile_type_describe(&profile, kind, NPROF_RATE_DEFAULT);
     profile.modules = profiler_modules.identities;
     profile.n_modules = profiler_modules.n_identities;
     profile.time_ns = clock_ns(CLOCK_REALTIME);

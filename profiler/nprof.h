@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 1
+#define NPROF_ABI 3
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -39,18 +39,15 @@
 #define NPROF_JOBS_MAX 64
 
 
-struct nprof_config {
-    /* Samples per second of a thread's CPU time, 1 to 1000. */
-    uint32_t rate;
-};
-
-
 enum nprof_job_kind {
     /*
-     * A CPU profile (gzipped profile.proto) of the window from job_start() to
-     * job_finish().
+     * Profiles (gzipped profile.proto) of the window from job_start() to
+     * job_finish(): of CPU time, of where threads spend time whether they run
+     * or not, and of the event loop's turns that were too long.
      */
     NPROF_JOB_CPU = 0,
+    NPROF_JOB_WALL,
+    NPROF_JOB_STALL,
 
     /*
      * Names of code: input is "0xADDR+0xADDR...", the result has a line
@@ -60,6 +57,28 @@ enum nprof_job_kind {
 
     /* The profiler's counters, as a JSON object. */
     NPROF_JOB_STATUS
+};
+
+/* The kinds that have a window come first. */
+#define NPROF_PROFILES (NPROF_JOB_STALL + 1)
+
+/* A profile in a set of them. */
+#define NPROF_TYPE(kind) (1u << (kind))
+
+/* What can be asked for as a stall, milliseconds. */
+#define NPROF_STALL_THRESHOLD_MIN 1
+#define NPROF_STALL_THRESHOLD_MAX 60000
+
+
+struct nprof_config {
+    /* Samples per second of a thread's CPU time, 1 to 1000. */
+    uint32_t rate;
+
+    /* Which profiles are collected: NPROF_TYPE() of one or more. */
+    uint32_t types;
+
+    /* A turn of the event loop of so many milliseconds is a stall. */
+    uint32_t stall_threshold_ms;
 };
 
 
@@ -89,7 +108,8 @@ struct nprof_library {
      */
     int (*start)(const struct nprof_config *config, struct nprof **nprof);
 
-    /* Why a started profiler has no samples, or NULL. Valid until stop(). */
+    /* What of a started profiler can't work here, or NULL. Valid until stop().
+     */
     const char *(*warning)(struct nprof *nprof);
 
     /*
@@ -104,7 +124,8 @@ struct nprof_library {
 
     /*
      * Starts a job for owner. input is copied, and NULL where the kind has
-     * none. Returns 0 or -errno (-EAGAIN: too many jobs).
+     * none. Returns 0 or -errno (-EAGAIN: too many jobs, -ENOTSUP: a profile
+     * that is not collected).
      */
     int (*job_start)(struct nprof *nprof, enum nprof_job_kind kind,
                      const char *input, size_t input_len, void *owner,
@@ -131,10 +152,11 @@ struct nprof_library {
     void (*job_free)(struct nprof_job *job);
 
     /*
-     * A CPU profile without samples, of a window of no length, for a process
-     * in which no profiler runs. malloc'ed, the caller's. Returns 0 or -errno.
+     * A profile of that kind without samples, of a window of no length, for a
+     * process in which it is not collected. malloc'ed, the caller's. Returns 0
+     * or -errno.
      */
-    int (*empty_profile)(void **data, size_t *len);
+    int (*empty_profile)(enum nprof_job_kind kind, void **data, size_t *len);
 };
 
 

@@ -12,6 +12,13 @@
 #include <time.h>
 
 
+/*
+ * The kernel's id of the CPU clock of a thread of this process: the inverted
+ * thread id, CPUCLOCK_PERTHREAD and CPUCLOCK_SCHED (linux/posix-timers.h).
+ */
+#define THREAD_CPU_CLOCK(tid) ((clockid_t) (~(unsigned) (tid) << 3 | 4 | 2))
+
+
 static inline int64_t
 clock_ns(clockid_t clock)
 {

@@ -8,8 +8,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "profile_types.h"
 #include "profiler_status.h"
+#include "sample/loop_hook.h"
 
 
 /* Adds up what the handlers of living threads counted. */
@@ -44,51 +47,210 @@ mean(uint64_t sum, uint64_t n)
 }
 
 
-int
-profiler_status_json(const struct profiler_counters *counters,
-                     const struct thread_list       *threads,
-                     const struct stack_table *table, uint32_t rate,
-                     const char *warning, char **json, size_t *len)
+static void
+print_degraded(FILE *out, const char *degraded)
 {
-    int                      n;
-    uint32_t                 n_threads;
-    uint64_t                 completeness;
-    struct profiler_counters sum;
+    const char *quote;
 
-    sum = *counters;
-    n_threads = slots_sum(&sum);
+    quote = degraded == NULL ? "" : "\"";
+    fprintf(out, ", \"degraded\": %s%s%s}", quote,
+            degraded == NULL ? "null" : degraded, quote);
+}
+
+
+static void
+print_types(FILE *out, const struct profiler_report *report)
+{
+    unsigned    kind;
+    const char *separator;
+
+    separator = "";
+    fputs("{\"types\": [", out);
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (report->tables[kind] != NULL) {
+            fprintf(out, "%s\"%s\"", separator, profile_type_name(kind));
+            separator = ", ";
+        }
+    }
+
+    fputs("]", out);
+}
+
+
+static void
+print_cpu(FILE *out, const struct profiler_report *report,
+          const struct profiler_counters *sum)
+{
+    uint64_t completeness;
 
     /* in 100,000ths: printf's decimal point is the locale's, which any module
        may set */
-    completeness = mean(sum.complete * 100000, sum.samples);
+    completeness = mean(sum->complete * 100000, sum->samples);
 
-    n = asprintf(json,
-                 "{\"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
-                 ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
-                 ", \"completeness\": %" PRIu64 ".%05" PRIu64
-                 ", \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
-                 ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
-                 ", \"lost_expiries\": %" PRIu64 ", \"degraded\": %s%s%s},\n"
-                 " \"threads\": {\"sampled\": %" PRIu32
-                 ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d},\n"
-                 " \"cost\": {\"handler_ns\": %" PRIu64
-                 ", \"unwind_ns\": %" PRIu64 "},\n"
-                 " \"stacks\": {\"used\": %" PRIu32 ", \"limit\": %d"
-                 ", \"overflows\": %" PRIu64 "}}\n",
-                 rate, sum.samples, sum.complete, completeness / 100000,
-                 completeness % 100000, sum.bridged, sum.cut, sum.no_bounds,
-                 sum.dropped, sum.lost, warning == NULL ? "" : "\"",
-                 warning == NULL ? "null" : warning,
-                 warning == NULL ? "" : "\"", n_threads, threads->unsampled,
-                 threads->last_error, mean(sum.handler_ns, sum.handler_runs),
-                 mean(sum.unwind_ns, sum.samples), stack_table_used(table),
-                 STACK_TABLE_MAX, stack_table_overflows(table));
-    if (n < 0) {
-        *json = NULL;
+    fprintf(out,
+            ",\n \"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
+            ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
+            ", \"completeness\": %" PRIu64 ".%05" PRIu64
+            ", \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
+            ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
+            ", \"lost_expiries\": %" PRIu64,
+            report->config->rate, sum->samples, sum->complete,
+            completeness / 100000, completeness % 100000, sum->bridged,
+            sum->cut, sum->no_bounds, sum->dropped, sum->lost);
+    print_degraded(out, report->degraded[NPROF_JOB_CPU]);
+}
+
+
+static void
+print_wall(FILE *out, const struct profiler_report *report)
+{
+    fprintf(out,
+            ",\n \"wall\": {\"looks\": %" PRIu64 ", \"unmoved\": %" PRIu64
+            ", \"lost\": %" PRIu64,
+            report->wall->looks, report->wall->unmoved, report->wall->lost);
+    print_degraded(out, report->degraded[NPROF_JOB_WALL]);
+}
+
+
+static void
+print_stall(FILE *out, const struct profiler_report *report)
+{
+    fprintf(out,
+            ",\n \"stall\": {\"threshold_ms\": %" PRIu32
+            ", \"stalls\": %" PRIu64 ", \"ns\": %" PRIu64
+            ", \"samples\": %" PRIu64 ", \"lost\": %" PRIu64,
+            report->config->stall_threshold_ms, report->stalls->stalls,
+            report->stalls->ns, report->stalls->samples, report->stalls->lost);
+    print_degraded(out, report->degraded[NPROF_JOB_STALL]);
+}
+
+
+/*
+ * The turns of the event loop by length. Each bucket that is not empty has its
+ * upper bound in microseconds, the last one, of turns of 18 minutes and more,
+ * none.
+ */
+static void
+print_loop(FILE *out)
+{
+    size_t      i;
+    uint64_t    n;
+    const char *separator;
+
+    fprintf(out,
+            ",\n \"loop\": {\"turns\": %" PRIu64 ", \"turns_ns\": %" PRIu64
+            ", \"histogram\": [",
+            loop_turns(), atomic_load(&loop_state.turns_ns));
+
+    separator = "";
+
+    for (i = 0; i < LOOP_BUCKETS; i++) {
+        n = atomic_load(&loop_state.histogram[i]);
+        if (n == 0) {
+            continue;
+        }
+
+        fprintf(out, "%s{\"under_us\": ", separator);
+
+        if (i == LOOP_BUCKETS - 1) {
+            fputs("null", out);
+        } else {
+            fprintf(out, "%" PRIu64, UINT64_C(1) << i);
+        }
+
+        fprintf(out, ", \"turns\": %" PRIu64 "}", n);
+        separator = ", ";
+    }
+
+    fputs("]}", out);
+}
+
+
+static void
+print_stacks(FILE *out, const struct profiler_report *report)
+{
+    unsigned                  kind;
+    const char               *separator;
+    const struct stack_table *table;
+
+    separator = "";
+    fputs(",\n \"stacks\": {", out);
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        table = report->tables[kind];
+        if (table == NULL) {
+            continue;
+        }
+
+        fprintf(out,
+                "%s\"%s\": {\"used\": %" PRIu32 ", \"limit\": %" PRIu32
+                ", \"overflows\": %" PRIu64 "}",
+                separator, profile_type_name(kind), stack_table_used(table),
+                stack_table_limit(table), stack_table_overflows(table));
+        separator = ", ";
+    }
+
+    fputs("}}\n", out);
+}
+
+
+static void
+print_report(FILE *out, const struct profiler_report *report)
+{
+    uint32_t                 n_threads;
+    struct profiler_counters sum;
+
+    sum = *report->counters;
+    n_threads = slots_sum(&sum);
+
+    print_types(out, report);
+
+    if (report->tables[NPROF_JOB_CPU] != NULL) {
+        print_cpu(out, report, &sum);
+    }
+
+    if (report->tables[NPROF_JOB_WALL] != NULL) {
+        print_wall(out, report);
+    }
+
+    if (report->tables[NPROF_JOB_STALL] != NULL) {
+        print_stall(out, report);
+        print_loop(out);
+    }
+
+    fprintf(out,
+            ",\n \"threads\": {\"sampled\": %" PRIu32
+            ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d},\n"
+            " \"cost\": {\"handler_ns\": %" PRIu64 ", \"unwind_ns\": %" PRIu64
+            "}",
+            n_threads, report->threads->unsampled, report->threads->last_error,
+            mean(sum.handler_ns, sum.handler_runs),
+            mean(sum.unwind_ns, sum.unwound));
+
+    print_stacks(out, report);
+}
+
+
+int
+profiler_status_json(const struct profiler_report *report, char **json,
+                     size_t *len)
+{
+    FILE *out;
+
+    *json = NULL;
+    out = open_memstream(json, len);
+    if (out == NULL) {
         return -ENOMEM;
     }
 
-    *len = (size_t) n;
+    print_report(out, report);
+
+    if (fclose(out) != 0) {
+        free(*json);
+        *json = NULL;
+        return -ENOMEM;
+    }
 
     return 0;
 }

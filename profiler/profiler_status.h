@@ -13,11 +13,14 @@
 #include <stdint.h>
 
 #include "aggregate/stack_table.h"
+#include "nprof.h"
 #include "sample/thread_list.h"
+#include "stall_watch.h"
+#include "wall_poll.h"
 
 
 struct profiler_counters {
-    /* Samples unwound, and those of them that reached the thread's root. */
+    /* CPU samples, and those of them that reached the thread's root. */
     uint64_t samples;
     uint64_t complete;
 
@@ -31,7 +34,9 @@ struct profiler_counters {
     /* Timer expiries of which no stack is known. */
     uint64_t lost;
 
-    /* Nanoseconds spent to unwind and aggregate. */
+    /* Samples of all kinds that came by signal, and the nanoseconds spent to
+       unwind and aggregate them. */
+    uint64_t unwound;
     uint64_t unwind_ns;
 
     /* Of threads that are gone; see thread_slot.h. */
@@ -41,14 +46,26 @@ struct profiler_counters {
 };
 
 
+/* What a status is made of; not owned. */
+struct profiler_report {
+    const struct nprof_config      *config;
+    const struct profiler_counters *counters;
+    const struct thread_list       *threads;
+    const struct stall_counters    *stalls;
+    const struct wall_counters     *wall;
+
+    /* By type: NULL if it is not collected; what of it can't work, or NULL. */
+    const struct stack_table *tables[NPROF_PROFILES];
+    const char               *degraded[NPROF_PROFILES];
+};
+
+
 /*
- * Writes a JSON object. warning is NULL or why there are no samples. Returns
- * 0 or -ENOMEM; *json is malloc'ed, the caller's.
+ * Writes a JSON object. Returns 0 or -ENOMEM; *json is malloc'ed, the
+ * caller's.
  */
-int profiler_status_json(const struct profiler_counters *counters,
-                         const struct thread_list       *threads,
-                         const struct stack_table *table, uint32_t rate,
-                         const char *warning, char **json, size_t *len);
+int profiler_status_json(const struct profiler_report *report, char **json,
+                         size_t *len);
 
 
 #endif /* NPROF_PROFILER_STATUS_H */

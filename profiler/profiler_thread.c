@@ -5,20 +5,23 @@
 
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "futex_wait.h"
 #include "nprof_clock.h"
-#include "profiler_status.h"
+#include "profile_types.h"
+#include "profiler_state.h"
 #include "profiler_thread.h"
+#include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
 #include "sample/signal_handler.h"
 #include "sample/thread_list.h"
+#include "stall_watch.h"
 #include "symbol_request.h"
 #include "thread_context.h"
 #include "unwind/stack_unwind.h"
+#include "wall_poll.h"
 
 
 /*
@@ -38,148 +41,95 @@
 #define OVERRUN_MAX 3
 
 
-struct profiler {
-    struct nprof *nprof;
-    int64_t       period_ns;
-    int64_t       next_scan_ns;
-
-    struct thread_list     threads;
-    struct stack_unwinder *unwinder;
-    struct stack_table    *table;
-    struct unwound_stack   stack;
-
-    struct profiler_counters counters;
-
-    char warning[128];
-};
-
-
-static void sampling_start(struct profiler *profiler);
 static void profiler_drain(struct profiler *profiler);
-static void profiler_drain_slot(void *data, struct thread_slot *slot);
-static void profiler_requests(struct profiler *profiler);
+static void profiler_requests(struct profiler *profiler, struct job_link *link);
 
 
-void
-cpu_profile_describe(struct stack_profile *profile, uint32_t rate)
+/* Looks at threads and loop, where it is time to. */
+static void
+profiler_look(struct profiler *profiler)
 {
-    profile->value_types[CPU_SAMPLES].type = "samples";
-    profile->value_types[CPU_SAMPLES].unit = "count";
-    profile->value_types[CPU_NANOSECONDS].type = "cpu";
-    profile->value_types[CPU_NANOSECONDS].unit = "nanoseconds";
-    profile->n_value_types = CPU_VALUES;
-    profile->default_value_type = CPU_NANOSECONDS;
-    profile->period_type = profile->value_types[CPU_NANOSECONDS];
-    profile->period = 1000000000 / rate;
+    if (profiler_collects(profiler, NPROF_JOB_STALL)
+        && !stall_watch_look(&profiler->stalls)) {
+        profiler_drain(profiler);
+        (void) stall_watch_look(&profiler->stalls);
+    }
+
+    if (profiler_collects(profiler, NPROF_JOB_WALL)
+        && clock_ns(CLOCK_MONOTONIC) >= wall_poll_due(&profiler->wall)) {
+        /* what the last look asked for */
+        profiler_drain(profiler);
+        wall_poll_look(&profiler->wall, profiler->threads.n_slots);
+    }
 }
 
 
-int
-profiler_create(struct nprof *nprof, struct profiler **created)
+/* Sleeps until there is something to do; returns whether somebody woke us. */
+static bool
+profiler_wait(struct profiler *profiler)
 {
-    int              rc;
-    struct profiler *profiler;
+    int64_t until;
 
-    profiler = calloc(1, sizeof(*profiler));
-    if (profiler == NULL) {
-        return -ENOMEM;
+    if (profiler_collects(profiler, NPROF_JOB_WALL)) {
+        /* its looks drain the rings, too */
+        until = wall_poll_due(&profiler->wall);
+        wall_poll_before_wait(&profiler->wall);
+    } else {
+        until = profiler->next_drain_ns;
     }
 
-    profiler->nprof = nprof;
-    profiler->period_ns = 1000000000 / nprof->config.rate;
-    profiler->threads.task_fd = -1;
-    profiler->table = stack_table_create(&profiler_modules);
-
-    rc = profiler->table == NULL
-             ? -ENOMEM
-             : stack_unwinder_create(&profiler_modules, &profiler->unwinder);
-    if (rc != 0) {
-        profiler_destroy(profiler);
-        return rc;
+    if (profiler_collects(profiler, NPROF_JOB_STALL)
+        && stall_watch_due(&profiler->stalls) < until) {
+        until = stall_watch_due(&profiler->stalls);
     }
 
-    sampling_start(profiler);
-
-    *created = profiler;
-
-    return 0;
+    return futex_flag_wait(&signal_state.wake,
+                           until - clock_ns(CLOCK_MONOTONIC));
 }
 
 
 /*
- * The first look for threads is taken on the main thread, before ours exists:
- * where the main thread gets no timer the engine can't work here.
+ * Takes in what there is. Requests are taken first: what was there when a
+ * window was asked for is on the right side of its edge.
  */
 static void
-sampling_start(struct profiler *profiler)
+profiler_turn(struct profiler *profiler, int64_t now)
 {
-    int rc;
+    struct job_link *requests;
 
-    rc = thread_list_open(&profiler->threads, (uint64_t) profiler->period_ns);
-    if (rc != 0) {
-        snprintf(profiler->warning, sizeof(profiler->warning),
-                 "no CPU samples: open(/proc/self/task) failed (%d: %s)", -rc,
-                 strerrordesc_np(-rc));
-        return;
+    requests = job_queue_take(&profiler->nprof->requests);
+    profiler_drain(profiler);
+
+    if (now >= profiler->next_scan_ns && profiler->threads.task_fd >= 0) {
+        thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
+        profiler->next_scan_ns = now + SCAN_NS;
     }
 
-    thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
-
-    if (profiler->threads.sampled == 0) {
-        rc = profiler->threads.last_error;
-        snprintf(profiler->warning, sizeof(profiler->warning),
-                 "no CPU samples: no timer for the main thread (%d: %s)", rc,
-                 strerrordesc_np(rc));
-    }
-}
-
-
-void
-profiler_destroy(struct profiler *profiler)
-{
-    thread_list_close(&profiler->threads);
-
-    if (profiler->unwinder != NULL) {
-        stack_unwinder_destroy(profiler->unwinder);
-    }
-
-    if (profiler->table != NULL) {
-        stack_table_destroy(profiler->table);
-    }
-
-    free(profiler);
-}
-
-
-const char *
-profiler_warning(const struct profiler *profiler)
-{
-    return profiler->warning[0] == '\0' ? NULL : profiler->warning;
+    profiler_requests(profiler, requests);
 }
 
 
 void *
 profiler_thread_main(void *data)
 {
+    bool             woken;
     int64_t          now;
     struct profiler *profiler = data;
     struct nprof    *nprof = profiler->nprof;
 
     thread_context_enter("nprof-profiler");
+    woken = true;
 
     while (!atomic_load(&nprof->stopping)) {
-        profiler_drain(profiler);
+        profiler_look(profiler);
 
         now = clock_ns(CLOCK_MONOTONIC);
 
-        if (now >= profiler->next_scan_ns && profiler->threads.task_fd >= 0) {
-            thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
-            profiler->next_scan_ns = now + SCAN_NS;
+        if (woken || now >= profiler->next_drain_ns) {
+            profiler_turn(profiler, now);
         }
 
-        profiler_requests(profiler);
-
-        futex_flag_wait(&signal_state.wake, TICK_NS);
+        woken = profiler_wait(profiler);
     }
 
     thread_context_leave(nprof);
@@ -188,26 +138,18 @@ profiler_thread_main(void *data)
 }
 
 
+/* The unwound sample's share of the CPU profile. */
 static void
-sample_add(struct profiler *profiler, struct thread_slot *slot,
-           const struct sample_record *record)
+cpu_add(struct profiler *profiler, struct thread_slot *slot,
+        const struct sample_record *record)
 {
     int64_t                   expiries;
     struct profiler_counters *counters = &profiler->counters;
 
-    if (record->flags & SAMPLE_NO_BOUNDS) {
-        thread_list_no_bounds(slot, record->thread_pointer);
-        counters->no_bounds++;
-    }
-
-    counters->cut += (record->flags & SAMPLE_CUT) != 0;
-
-    stack_unwind(profiler->unwinder, record, slot->main_thread,
-                 &profiler->stack);
-
     counters->samples++;
     counters->complete += profiler->stack.complete;
     counters->bridged += profiler->stack.bridged;
+    counters->cut += (record->flags & SAMPLE_CUT) != 0;
 
     expiries = 1 + (int64_t) record->overrun;
 
@@ -217,9 +159,36 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
         expiries = 1 + OVERRUN_MAX;
     }
 
-    stack_table_add(profiler->table, slot->name, profiler->stack.frames,
-                    profiler->stack.n_frames, expiries,
+    stack_table_add(profiler->tables[NPROF_JOB_CPU], slot->name,
+                    profiler->stack.frames, profiler->stack.n_frames, expiries,
                     expiries * profiler->period_ns);
+}
+
+
+static void
+sample_add(struct profiler *profiler, struct thread_slot *slot,
+           const struct sample_record *record)
+{
+    if (record->flags & SAMPLE_NO_BOUNDS) {
+        thread_list_no_bounds(slot, record->thread_pointer);
+        profiler->counters.no_bounds++;
+    }
+
+    stack_unwind(profiler->unwinder, record, slot->main_thread,
+                 &profiler->stack);
+    profiler->counters.unwound++;
+
+    if (record->wanted & SAMPLE_FOR_CPU) {
+        cpu_add(profiler, slot, record);
+    }
+
+    if (record->wanted & SAMPLE_FOR_WALL) {
+        wall_poll_sample(&profiler->wall, slot, &profiler->stack);
+    }
+
+    if (slot->main_thread && profiler_collects(profiler, NPROF_JOB_STALL)) {
+        stall_watch_sample(&profiler->stalls, record, &profiler->stack);
+    }
 }
 
 
@@ -227,13 +196,9 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
 static void
 lost_add(struct profiler *profiler, struct thread_slot *slot)
 {
-    int64_t  expiries;
-    uint64_t lost;
-
-    const struct stack_frame frame = {
-        .module = STACK_FRAME_NO_MODULE,
-        .kind = STACK_FRAME_LOST,
-    };
+    int64_t             expiries;
+    uint64_t            lost;
+    struct stack_table *table;
 
     lost = atomic_load(&slot->lost_expiries);
     expiries = (int64_t) (lost - slot->lost_seen);
@@ -241,8 +206,10 @@ lost_add(struct profiler *profiler, struct thread_slot *slot)
 
     if (expiries != 0) {
         profiler->counters.lost += (uint64_t) expiries;
-        stack_table_add(profiler->table, slot->name, &frame, 1, expiries,
-                        expiries * profiler->period_ns);
+        table = profiler->tables[NPROF_JOB_CPU];
+        stack_table_count(
+            table, stack_table_find_mark(table, slot->name, STACK_FRAME_LOST),
+            expiries, expiries * profiler->period_ns);
     }
 }
 
@@ -268,7 +235,7 @@ ring_drain(struct profiler *profiler, struct thread_slot *slot)
 
 
 /* The slot of a thread that is gone is emptied before it is used again. */
-static void
+void
 profiler_drain_slot(void *data, struct thread_slot *slot)
 {
     struct profiler *profiler = data;
@@ -276,6 +243,10 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
     slot->drain_end = sample_ring_end(&slot->ring);
     ring_drain(profiler, slot);
     lost_add(profiler, slot);
+
+    if (profiler_collects(profiler, NPROF_JOB_WALL)) {
+        wall_poll_forget(&profiler->wall, slot);
+    }
 
     profiler->counters.dropped += atomic_load(&slot->dropped);
     profiler->counters.handler_ns += atomic_load(&slot->handler_ns);
@@ -293,9 +264,15 @@ static void
 profiler_drain(struct profiler *profiler)
 {
     size_t              i;
+    uint64_t            stalls;
     struct thread_slot *slot;
 
-    for (i = 0; i < THREAD_SLOTS; i++) {
+    profiler->next_drain_ns = clock_ns(CLOCK_MONOTONIC) + TICK_NS;
+
+    /* before the line is drawn: the samples of these are all there */
+    stalls = loop_stalls_written();
+
+    for (i = 0; i < profiler->threads.n_slots; i++) {
         slot = &thread_slots[i];
 
         if (slot->used) {
@@ -309,13 +286,17 @@ profiler_drain(struct profiler *profiler)
         (void) mask_hook_install();
     }
 
-    for (i = 0; i < THREAD_SLOTS; i++) {
+    for (i = 0; i < profiler->threads.n_slots; i++) {
         slot = &thread_slots[i];
 
         if (slot->used) {
             ring_drain(profiler, slot);
             lost_add(profiler, slot);
         }
+    }
+
+    if (profiler_collects(profiler, NPROF_JOB_STALL)) {
+        stall_watch_settle(&profiler->stalls, stalls);
     }
 
     if (module_table_forget(&profiler_modules)) {
@@ -327,17 +308,26 @@ profiler_drain(struct profiler *profiler)
 static void
 window_open(struct profiler *profiler, struct nprof_job *job)
 {
+    if (job->kind == NPROF_JOB_WALL) {
+        wall_poll_settle(&profiler->wall, profiler->threads.n_slots);
+    }
+
     job->start_realtime_ns = clock_ns(CLOCK_REALTIME);
     job->start_monotonic_ns = clock_ns(CLOCK_MONOTONIC);
-    job->since = stack_table_snapshot(profiler->table);
+    job->since = stack_table_snapshot(profiler->tables[job->kind]);
 }
 
 
 static void
 window_close(struct profiler *profiler, struct nprof_job *job)
 {
+    if (job->kind == NPROF_JOB_WALL) {
+        wall_poll_settle(&profiler->wall, profiler->threads.n_slots);
+    }
+
     if (job->since != NULL) {
-        job->profile = stack_table_profile(profiler->table, job->since);
+        job->profile
+            = stack_table_profile(profiler->tables[job->kind], job->since);
     }
 
     if (job->profile == NULL) {
@@ -345,10 +335,42 @@ window_close(struct profiler *profiler, struct nprof_job *job)
         return;
     }
 
-    cpu_profile_describe(job->profile, profiler->nprof->config.rate);
+    profile_type_describe(job->profile, job->kind,
+                          profiler->nprof->config.rate);
     job->profile->time_ns = job->start_realtime_ns;
     job->profile->duration_ns
         = clock_ns(CLOCK_MONOTONIC) - job->start_monotonic_ns;
+}
+
+
+/* What can't work here now: a timer for the main thread may be had later. */
+static const char *
+profiler_degraded(const struct profiler *profiler, enum nprof_job_kind kind)
+{
+    if (profiler->warnings[kind][0] == '\0'
+        || (kind == NPROF_JOB_CPU && profiler->threads.sampled != 0)) {
+        return NULL;
+    }
+
+    return profiler->warnings[kind];
+}
+
+
+static void
+profiler_report(const struct profiler *profiler, struct profiler_report *report)
+{
+    unsigned kind;
+
+    report->config = &profiler->nprof->config;
+    report->counters = &profiler->counters;
+    report->threads = &profiler->threads;
+    report->stalls = &profiler->stalls.counters;
+    report->wall = &profiler->wall.counters;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        report->tables[kind] = profiler->tables[kind];
+        report->degraded[kind] = profiler_degraded(profiler, kind);
+    }
 }
 
 
@@ -356,8 +378,9 @@ window_close(struct profiler *profiler, struct nprof_job *job)
 static void
 job_prepare(struct profiler *profiler, struct nprof_job *job)
 {
-    char  *json;
-    size_t len;
+    char                  *json;
+    size_t                 len;
+    struct profiler_report report;
 
     switch (job->kind) {
     case NPROF_JOB_SYMBOL:
@@ -366,11 +389,8 @@ job_prepare(struct profiler *profiler, struct nprof_job *job)
         break;
 
     default: /* NPROF_JOB_STATUS */
-        job->error = profiler_status_json(
-            &profiler->counters, &profiler->threads, profiler->table,
-            profiler->nprof->config.rate,
-            profiler->threads.sampled == 0 ? profiler_warning(profiler) : NULL,
-            &json, &len);
+        profiler_report(profiler, &report);
+        job->error = profiler_status_json(&report, &json, &len);
         if (job->error == 0) {
             job->data = json;
             job->len = len;
@@ -381,18 +401,17 @@ job_prepare(struct profiler *profiler, struct nprof_job *job)
 
 
 static void
-profiler_requests(struct profiler *profiler)
+profiler_requests(struct profiler *profiler, struct job_link *link)
 {
-    struct job_link    *link, *next;
+    struct job_link    *next;
     struct job_request *request;
 
-    for (link = job_queue_take(&profiler->nprof->requests); link != NULL;
-         link = next) {
+    for (/* void */; link != NULL; link = next) {
         /* the request is part of the job: not ours once that is handed on */
         next = link->next;
         request = (struct job_request *) link;
 
-        if (request->job->kind != NPROF_JOB_CPU) {
+        if (request->job->kind >= NPROF_PROFILES) {
             job_prepare(profiler, request->job);
             profiler_job_export(request->job);
 

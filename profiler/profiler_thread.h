@@ -33,8 +33,5 @@ const char *profiler_warning(const struct profiler *profiler);
 /* The thread's body; data is the struct profiler. */
 void *profiler_thread_main(void *data);
 
-/* Sets the sample types and the period of a CPU profile at rate per second. */
-void cpu_profile_describe(struct stack_profile *profile, uint32_t rate);
-
 
 #endif /* NPROF_PROFILER_THREAD_H */

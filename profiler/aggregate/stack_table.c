@@ -13,9 +13,6 @@
 #include "stack_table.h"
 
 
-/* Twice the entries, so that probes stay short; a power of two. */
-#define HASH_SIZE (STACK_TABLE_MAX * 2)
-
 /*
  * A frame in 8 bytes: kind in the top 8 bits, module in the next 16, and the
  * offset in the module's executable segment in 40.
@@ -34,12 +31,16 @@ struct stack_entry {
     uint16_t n_frames;
     uint16_t thread;
 
-    int64_t values[CPU_VALUES];
+    /* The thread's "[other]". */
+    bool other;
+
+    int64_t values[STACK_VALUES];
 };
 
 
 struct stack_table {
     const struct module_table *modules;
+    struct stack_table_bounds  bounds;
 
     struct stack_entry *entries;
     uint32_t            n_entries;
@@ -47,8 +48,10 @@ struct stack_table {
     uint64_t *packed;
     uint32_t  n_packed;
 
-    /* 1 + an index of entries, or 0. */
+    /* 1 + an index of entries, or 0; twice the entries, so that probes stay
+       short. */
     uint32_t *hash;
+    uint32_t  hash_mask;
 
     char     threads[STACK_TABLE_THREADS][THREAD_NAME_MAX];
     uint16_t n_threads;
@@ -59,12 +62,13 @@ struct stack_table {
 
 struct stack_snapshot {
     uint32_t n_entries;
-    int64_t  values[][CPU_VALUES];
+    int64_t  values[][STACK_VALUES];
 };
 
 
 struct stack_table *
-stack_table_create(const struct module_table *modules)
+stack_table_create(const struct module_table       *modules,
+                   const struct stack_table_bounds *bounds)
 {
     struct stack_table *table;
 
@@ -75,9 +79,11 @@ stack_table_create(const struct module_table *modules)
 
     /* large, and so mapped: pages that were never used cost nothing */
     table->modules = modules;
-    table->entries = calloc(STACK_TABLE_MAX, sizeof(table->entries[0]));
-    table->packed = calloc(STACK_TABLE_FRAMES_MAX, sizeof(table->packed[0]));
-    table->hash = calloc(HASH_SIZE, sizeof(table->hash[0]));
+    table->bounds = *bounds;
+    table->hash_mask = bounds->stacks_max * 2 - 1;
+    table->entries = calloc(bounds->stacks_max, sizeof(table->entries[0]));
+    table->packed = calloc(bounds->frames_max, sizeof(table->packed[0]));
+    table->hash = calloc(table->hash_mask + 1, sizeof(table->hash[0]));
 
     if (table->entries == NULL || table->packed == NULL
         || table->hash == NULL) {
@@ -186,8 +192,8 @@ stack_find(struct stack_table *table, const uint64_t *packed, uint32_t n,
     uint32_t            at;
     struct stack_entry *entry;
 
-    for (at = (uint32_t) hash & (HASH_SIZE - 1); table->hash[at] != 0;
-         at = (at + 1) & (HASH_SIZE - 1)) {
+    for (at = (uint32_t) hash & table->hash_mask; table->hash[at] != 0;
+         at = (at + 1) & table->hash_mask) {
         entry = &table->entries[table->hash[at] - 1];
 
         if (entry->hash == hash && entry->thread == thread
@@ -221,8 +227,9 @@ stack_entry_of(struct stack_table *table, const uint64_t *packed, uint32_t n,
     }
 
     /* each thread's "[other]" has its place kept */
-    entries_max = STACK_TABLE_MAX - (reserve ? 0 : STACK_TABLE_THREADS);
-    frames_max = STACK_TABLE_FRAMES_MAX - (reserve ? 0 : STACK_TABLE_THREADS);
+    entries_max
+        = table->bounds.stacks_max - (reserve ? 0 : STACK_TABLE_THREADS);
+    frames_max = table->bounds.frames_max - (reserve ? 0 : STACK_TABLE_THREADS);
 
     if (table->n_entries >= entries_max || table->n_packed + n > frames_max) {
         return NULL;
@@ -243,20 +250,37 @@ stack_entry_of(struct stack_table *table, const uint64_t *packed, uint32_t n,
 }
 
 
-void
-stack_table_add(struct stack_table *table, const char *thread,
-                const struct stack_frame *frames, uint32_t n_frames,
-                int64_t samples, int64_t nanoseconds)
+/* The thread's "[other]"; NULL if even its place is taken. */
+static struct stack_entry *
+stack_entry_other(struct stack_table *table, uint16_t thread)
+{
+    uint64_t            packed;
+    struct stack_entry *entry;
+
+    const struct stack_frame frame = {
+        .module = STACK_FRAME_NO_MODULE,
+        .kind = STACK_FRAME_OTHER,
+    };
+
+    packed = frame_pack(table->modules, &frame);
+    entry = stack_entry_of(table, &packed, 1, thread, true);
+
+    if (entry != NULL) {
+        entry->other = true;
+    }
+
+    return entry;
+}
+
+
+uint32_t
+stack_table_find(struct stack_table *table, const char *thread,
+                 const struct stack_frame *frames, uint32_t n_frames)
 {
     uint16_t            index;
     uint32_t            i;
     uint64_t            packed[STACK_UNWIND_MAX + 2];
     struct stack_entry *entry;
-
-    const struct stack_frame other = {
-        .module = STACK_FRAME_NO_MODULE,
-        .kind = STACK_FRAME_OTHER,
-    };
 
     index = thread_index(table, thread);
 
@@ -267,15 +291,54 @@ stack_table_add(struct stack_table *table, const char *thread,
     entry = stack_entry_of(table, packed, i, index, false);
 
     if (entry == NULL) {
-        table->overflows += (uint64_t) samples;
-        packed[0] = frame_pack(table->modules, &other);
-        entry = stack_entry_of(table, packed, 1, index, true);
+        entry = stack_entry_other(table, index);
     }
 
-    if (entry != NULL) {
-        entry->values[CPU_SAMPLES] += samples;
-        entry->values[CPU_NANOSECONDS] += nanoseconds;
+    return entry == NULL ? STACK_TABLE_NONE
+                         : (uint32_t) (entry - table->entries);
+}
+
+
+uint32_t
+stack_table_find_mark(struct stack_table *table, const char *thread,
+                      enum stack_frame_kind mark)
+{
+    const struct stack_frame frame = {
+        .module = STACK_FRAME_NO_MODULE,
+        .kind = mark,
+    };
+
+    return stack_table_find(table, thread, &frame, 1);
+}
+
+
+void
+stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
+                  int64_t nanoseconds)
+{
+    struct stack_entry *entry;
+
+    if (index == STACK_TABLE_NONE) {
+        return;
     }
+
+    entry = &table->entries[index];
+    entry->values[STACK_COUNT] += count;
+    entry->values[STACK_NANOSECONDS] += nanoseconds;
+
+    if (entry->other) {
+        table->overflows += (uint64_t) count;
+    }
+}
+
+
+void
+stack_table_add(struct stack_table *table, const char *thread,
+                const struct stack_frame *frames, uint32_t n_frames,
+                int64_t count, int64_t nanoseconds)
+{
+    stack_table_count(table, stack_table_find(table, thread, frames, n_frames),
+                      count, nanoseconds);
 }
 
 
@@ -283,6 +346,13 @@ uint32_t
 stack_table_used(const struct stack_table *table)
 {
     return table->n_entries;
+}
+
+
+uint32_t
+stack_table_limit(const struct stack_table *table)
+{
+    return table->bounds.stacks_max;
 }
 
 
@@ -333,7 +403,7 @@ entry_growth(const struct stack_table *table, uint32_t i,
 
     grew = false;
 
-    for (v = 0; v < CPU_VALUES; v++) {
+    for (v = 0; v < STACK_VALUES; v++) {
         values[v] = table->entries[i].values[v];
         if (i < since->n_entries) {
             values[v] -= since->values[i][v];
@@ -381,7 +451,7 @@ stack_table_profile(const struct stack_table    *table,
 {
     char                  *threads;
     size_t                 n_samples, n_frames;
-    int64_t                values[CPU_VALUES];
+    int64_t                values[STACK_VALUES];
     uint32_t               i, f;
     struct stack_entry    *entry;
     struct stack_frame    *frames;

@@ -1,13 +1,13 @@
 
 /*
- * The cumulative table of a worker: how often each stack was seen, and what it
- * cost, from the worker's start on. Nothing is ever taken out or set back, so
- * a profile over a window is the difference of two snapshots, and any number
- * of readers have windows of their own.
+ * A cumulative table of a worker: how often each stack was seen, and what it
+ * cost, from the worker's start on. Each type of profile has a table of its
+ * own, with bounds of its own: one can't take the other's room. Nothing is ever
+ * taken out or set back, so a profile over a window is the difference of two
+ * snapshots, and any number of readers have windows of their own.
  *
- * Profiler thread only. Bounds: STACK_TABLE_MAX stacks and
- * STACK_TABLE_FRAMES_MAX frames in all, 8 bytes each; a stack beyond them is
- * counted under its thread's "[other]".
+ * Profiler thread only. Bounds: a number of stacks, and of their frames in all,
+ * 8 bytes each; a stack beyond them is counted under its thread's "[other]".
  */
 
 
@@ -22,20 +22,27 @@
 #include "stack_profile.h"
 
 
-#define STACK_TABLE_MAX 16384
-#define STACK_TABLE_FRAMES_MAX (384 * 1024)
+/* Bounds of a table; stacks_max is a power of two. */
+struct stack_table_bounds {
+    uint32_t stacks_max;
+    uint32_t frames_max;
+};
 
-/* Names of threads that are told apart, and one place for samples of the
-   others, which have none. */
+/* Names of threads that are told apart; more share the last one. Each has an
+   "[other]", whose place is kept within the bounds. */
 #define STACK_TABLE_THREADS 256
 
 
-/* The values of a CPU stack. */
+/* The values of a stack. */
 enum {
-    CPU_SAMPLES = 0,
-    CPU_NANOSECONDS,
-    CPU_VALUES
+    STACK_COUNT = 0,
+    STACK_NANOSECONDS,
+    STACK_VALUES
 };
+
+
+/* No stack's index. */
+#define STACK_TABLE_NONE UINT32_MAX
 
 
 struct stack_table;
@@ -45,20 +52,36 @@ struct stack_snapshot;
 
 
 /* NULL if there is no memory. modules outlives the table. */
-struct stack_table *stack_table_create(const struct module_table *modules);
+struct stack_table *stack_table_create(const struct module_table       *modules,
+                                       const struct stack_table_bounds *bounds);
 
 void stack_table_destroy(struct stack_table *table);
 
 /*
- * Adds samples and nanoseconds to the stack of n_frames frames, leaf first,
- * of the thread of that name.
+ * The index of the stack of n_frames frames, leaf first, of the thread of that
+ * name; that of the thread's "[other]" if the table is full. It stays valid as
+ * long as the table. A stack that nothing is added to is in no profile.
  */
+uint32_t stack_table_find(struct stack_table *table, const char *thread,
+                          const struct stack_frame *frames, uint32_t n_frames);
+
+/* That of the thread's mark, which is a frame without a module. */
+uint32_t stack_table_find_mark(struct stack_table *table, const char *thread,
+                               enum stack_frame_kind mark);
+
+/* Adds to the values of a stack that was found. */
+void stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
+                       int64_t nanoseconds);
+
+/* Finds the stack and adds to its values. */
 void stack_table_add(struct stack_table *table, const char *thread,
                      const struct stack_frame *frames, uint32_t n_frames,
-                     int64_t samples, int64_t nanoseconds);
+                     int64_t count, int64_t nanoseconds);
 
-/* Stacks in the table, and samples that went to "[other]". */
+/* Stacks in the table and the most there can be, and what was counted under
+   "[other]". */
 uint32_t stack_table_used(const struct stack_table *table);
+uint32_t stack_table_limit(const struct stack_table *table);
 uint64_t stack_table_overflows(const struct stack_table *table);
 
 /* NULL if there is no memory; freed by stack_snapshot_free(). */

@@ -51,7 +51,7 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
     ctx->request = r;
     ctx->type = type;
     ctx->filename = filename;
-    ctx->finished = kind != NPROF_JOB_CPU;
+    ctx->finished = kind >= NPROF_PROFILES;
 
     ctx->timer.handler = ngx_http_profiler_timer;
     ctx->timer.data = ctx;

@@ -36,7 +36,9 @@ static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
                                            ngx_str_t          *path);
 static ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_index(ngx_http_request_t *r);
-static ngx_int_t ngx_http_profiler_profile(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_cpu(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_wall(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_stall(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_cmdline(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
 
@@ -75,8 +77,18 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
 
     { ngx_string("profile"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
-      ngx_http_profiler_profile,
+      ngx_http_profiler_cpu,
       "CPU of this worker over ?seconds=N (30)" },
+
+    { ngx_string("wall"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_wall,
+      "where its threads spend time, running or not, over ?seconds=N (30)" },
+
+    { ngx_string("stall"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_stall,
+      "what held its event loop up, over ?seconds=N (30)" },
 
     { ngx_string("symbol"),
       NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
@@ -91,7 +103,13 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
     { ngx_string("status"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_status,
-      "what the profiler of this worker counts, as JSON" }
+      "what the profiler of this worker counts, as JSON" },
+
+    /* of Go's fgprof: for an exact location of that name, and not listed */
+    { ngx_string("fgprof"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_wall,
+      NULL }
 };
 
 
@@ -364,6 +382,11 @@ ngx_http_profiler_index(ngx_http_request_t *r)
 
     for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
         path = &ngx_http_profiler_paths[i];
+
+        if (path->about == NULL) {
+            continue;
+        }
+
         p = ngx_slprintf(p, last,
                          "<tr><td><a href=\"%V\">%V</a></td><td>%s</td></tr>\n",
                          &path->name, &path->name, path->about);
@@ -394,7 +417,8 @@ ngx_http_profiler_seconds(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_profiler_empty(ngx_http_request_t *r, ngx_str_t *filename)
+ngx_http_profiler_empty(ngx_http_request_t *r, enum nprof_job_kind kind,
+                        ngx_str_t *filename)
 {
     void                       *data;
     size_t                      len;
@@ -403,7 +427,7 @@ ngx_http_profiler_empty(ngx_http_request_t *r, ngx_str_t *filename)
 
     library = ngx_profiler_library();
 
-    if (library == NULL || library->empty_profile(&data, &len) != 0) {
+    if (library == NULL || library->empty_profile(kind, &data, &len) != 0) {
         return ngx_http_profiler_send_error(
             r, NGX_HTTP_SERVICE_UNAVAILABLE,
             "the profiler could not be loaded, see nginx's log");
@@ -418,12 +442,11 @@ ngx_http_profiler_empty(ngx_http_request_t *r, ngx_str_t *filename)
 
 
 static ngx_int_t
-ngx_http_profiler_profile(ngx_http_request_t *r)
+ngx_http_profiler_profile(ngx_http_request_t *r, enum nprof_job_kind kind,
+                          ngx_str_t *filename)
 {
     ngx_int_t            seconds;
     ngx_profiler_conf_t *pcf;
-
-    static ngx_str_t filename = ngx_string("profile");
 
     pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                                ngx_profiler_module);
@@ -438,15 +461,42 @@ ngx_http_profiler_profile(ngx_http_request_t *r)
 
     if (r->method == NGX_HTTP_HEAD) {
         return ngx_http_profiler_send_header(r, &ngx_http_profiler_octets,
-                                             &filename);
+                                             filename);
     }
 
-    if (!ngx_profiler_worker_running()) {
-        return ngx_http_profiler_empty(r, &filename);
+    if (!ngx_profiler_worker_collects(kind)) {
+        return ngx_http_profiler_empty(r, kind, filename);
     }
 
-    return ngx_http_profiler_run(r, NPROF_JOB_CPU, NULL, seconds,
-                                 &ngx_http_profiler_octets, &filename);
+    return ngx_http_profiler_run(r, kind, NULL, seconds,
+                                 &ngx_http_profiler_octets, filename);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_cpu(ngx_http_request_t *r)
+{
+    static ngx_str_t filename = ngx_string("profile");
+
+    return ngx_http_profiler_profile(r, NPROF_JOB_CPU, &filename);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_wall(ngx_http_request_t *r)
+{
+    static ngx_str_t filename = ngx_string("wall");
+
+    return ngx_http_profiler_profile(r, NPROF_JOB_WALL, &filename);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_stall(ngx_http_request_t *r)
+{
+    static ngx_str_t filename = ngx_string("stall");
+
+    return ngx_http_profiler_profile(r, NPROF_JOB_STALL, &filename);
 }
 
 

@@ -19,6 +19,10 @@ typedef struct {
     ngx_flag_t enable;
     ngx_int_t  rate;
 
+    /* NPROF_TYPE() of what is collected; 0 while not set */
+    ngx_uint_t types;
+    ngx_msec_t stall_threshold;
+
     /* the longest window that a client may ask for */
     ngx_int_t max_seconds;
 
@@ -55,6 +59,9 @@ void ngx_profiler_worker_stop(ngx_cycle_t *cycle);
 
 /* whether this worker has a profiler that runs */
 ngx_uint_t ngx_profiler_worker_running(void);
+
+/* whether it collects profiles of that kind */
+ngx_uint_t ngx_profiler_worker_collects(enum nprof_job_kind kind);
 
 
 /*

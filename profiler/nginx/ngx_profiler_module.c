@@ -15,6 +15,10 @@ static char     *ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf);
 static ngx_int_t ngx_profiler_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_profiler_init_process(ngx_cycle_t *cycle);
 static void      ngx_profiler_exit_process(ngx_cycle_t *cycle);
+static char     *ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd,
+                                        void *conf);
+static char     *ngx_profiler_check_threshold(ngx_conf_t *cf, void *post,
+                                              void *data);
 
 
 static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
@@ -22,6 +26,13 @@ static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
 
 static ngx_conf_num_bounds_t ngx_profiler_seconds_bounds
     = {ngx_conf_check_num_bounds, 1, 3600};
+
+static ngx_conf_post_t ngx_profiler_threshold_post
+    = {ngx_profiler_check_threshold};
+
+/* by enum nprof_job_kind */
+static const char *ngx_profiler_type_names[NPROF_PROFILES]
+    = {"cpu", "wall", "stall"};
 
 
 /* clang-format off */
@@ -34,6 +45,20 @@ static ngx_command_t  ngx_profiler_commands[] = {
       0,
       offsetof(ngx_profiler_conf_t, enable),
       NULL },
+
+    { ngx_string("profiler_types"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_1MORE,
+      ngx_profiler_set_types,
+      0,
+      offsetof(ngx_profiler_conf_t, types),
+      NULL },
+
+    { ngx_string("profiler_stall_threshold"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, stall_threshold),
+      &ngx_profiler_threshold_post },
 
     { ngx_string("profiler_rate"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
@@ -90,6 +115,7 @@ ngx_profiler_create_conf(ngx_cycle_t *cycle)
 
     conf->enable = NGX_CONF_UNSET;
     conf->rate = NGX_CONF_UNSET;
+    conf->stall_threshold = NGX_CONF_UNSET_MSEC;
     conf->max_seconds = NGX_CONF_UNSET;
 
     return conf;
@@ -103,7 +129,12 @@ ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf)
 
     ngx_conf_init_value(pcf->enable, 0);
     ngx_conf_init_value(pcf->rate, NPROF_RATE_DEFAULT);
+    ngx_conf_init_msec_value(pcf->stall_threshold, 10);
     ngx_conf_init_value(pcf->max_seconds, 300);
+
+    if (pcf->types == 0) {
+        pcf->types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_STALL);
+    }
 
     return NGX_CONF_OK;
 }
@@ -167,4 +198,80 @@ static void
 ngx_profiler_exit_process(ngx_cycle_t *cycle)
 {
     ngx_profiler_worker_stop(cycle);
+}
+
+
+/* the kind of that name; NPROF_PROFILES if there is none */
+static ngx_uint_t
+ngx_profiler_type(ngx_str_t *name)
+{
+    ngx_uint_t kind;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (ngx_strcmp(name->data, ngx_profiler_type_names[kind]) == 0) {
+            break;
+        }
+    }
+
+    return kind;
+}
+
+
+static char *
+ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+    ngx_uint_t *types, i, kind;
+    const char *reason;
+
+    types = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*types != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        kind = ngx_profiler_type(&value[i]);
+
+        if (kind < NPROF_PROFILES && !(*types & NPROF_TYPE(kind))) {
+            *types |= NPROF_TYPE(kind);
+            continue;
+        }
+
+        if (kind < NPROF_PROFILES) {
+            reason = "is given twice";
+
+        } else if (ngx_strcmp(value[i].data, "heap") == 0) {
+            reason = "is not in this build";
+
+        } else {
+            reason = "is none of cpu, wall and stall";
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "type \"%V\" in \"%V\" directive %s", &value[i],
+                           &cmd->name, reason);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_profiler_check_threshold(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *threshold = data;
+
+    if (*threshold < NPROF_STALL_THRESHOLD_MIN
+        || *threshold > NPROF_STALL_THRESHOLD_MAX) {
+        ngx_conf_log_error(
+            NGX_LOG_EMERG, cf, 0, "value must be between %dms and %ds",
+            NPROF_STALL_THRESHOLD_MIN, NPROF_STALL_THRESHOLD_MAX / 1000);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }

@@ -48,6 +48,9 @@ static void      ngx_profiler_jobs_flush(ngx_log_t *log);
 
 static struct nprof *ngx_profiler_running;
 
+/* its types: a single process keeps them when it reloads */
+static ngx_uint_t ngx_profiler_types;
+
 /* jobs that are not done yet */
 static ngx_queue_t ngx_profiler_jobs;
 
@@ -76,6 +79,8 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
 
     ngx_memzero(&config, sizeof(struct nprof_config));
     config.rate = conf->rate;
+    config.types = conf->types;
+    config.stall_threshold_ms = conf->stall_threshold;
 
     rc = library->start(&config, &ngx_profiler_running);
 
@@ -85,6 +90,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
         return;
     }
 
+    ngx_profiler_types = conf->types;
     warning = library->warning(ngx_profiler_running);
 
     if (warning != NULL) {
@@ -165,6 +171,14 @@ ngx_uint_t
 ngx_profiler_worker_running(void)
 {
     return ngx_profiler_running != NULL;
+}
+
+
+ngx_uint_t
+ngx_profiler_worker_collects(enum nprof_job_kind kind)
+{
+    return ngx_profiler_running != NULL
+           && (ngx_profiler_types & NPROF_TYPE(kind));
 }
 
 

@@ -9,16 +9,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "../nprof_clock.h"
 #include "cpu_timers.h"
 #include "signal_handler.h"
 #include "signal_setup.h"
 
-
-/*
- * The kernel's id of the CPU clock of a thread of this process: the inverted
- * thread id, CPUCLOCK_PERTHREAD and CPUCLOCK_SCHED (linux/posix-timers.h).
- */
-#define THREAD_CPU_CLOCK(tid) ((clockid_t) (~(unsigned) (tid) << 3 | 4 | 2))
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -36,9 +31,7 @@ cpu_timer_start(struct thread_slot *slot, uint64_t period_ns)
     event.sigev_notify = SIGEV_THREAD_ID;
     event.sigev_signo = signal_number();
     event.sigev_notify_thread_id = slot->tid;
-    event.sigev_value.sival_ptr
-        = (void *) (uintptr_t) ((uint64_t) signal_state.cookie << 32
-                                | (uint64_t) (slot - thread_slots));
+    event.sigev_value.sival_ptr = signal_cookie_of(slot);
 
     if (timer_create(THREAD_CPU_CLOCK(slot->tid), &event, &slot->timer) != 0) {
         /* EINVAL: the clock's thread is gone */

@@ -22,6 +22,9 @@ struct got_patch {
     uintptr_t   target;
     uintptr_t   replacement;
 
+    /* Only the main program's, which is the loader's first module. */
+    bool program;
+
     int written;
     int error;
 };
@@ -45,6 +48,15 @@ static void got_patch_table(struct got_patch            *patch,
                             const ElfW(Rela) * rela, size_t count);
 
 
+static int
+got_patch_run(struct got_patch *patch)
+{
+    dl_iterate_phdr(got_patch_module, patch);
+
+    return patch->error != 0 ? patch->error : patch->written;
+}
+
+
 int
 got_patch(const char *symbol, void *target, void *replacement)
 {
@@ -54,9 +66,21 @@ got_patch(const char *symbol, void *target, void *replacement)
         .replacement = (uintptr_t) replacement,
     };
 
-    dl_iterate_phdr(got_patch_module, &patch);
+    return got_patch_run(&patch);
+}
 
-    return patch.error != 0 ? patch.error : patch.written;
+
+int
+got_patch_program(const char *symbol, void *target, void *replacement)
+{
+    struct got_patch patch = {
+        .symbol = symbol,
+        .target = (uintptr_t) target,
+        .replacement = (uintptr_t) replacement,
+        .program = true,
+    };
+
+    return got_patch_run(&patch);
 }
 
 
@@ -137,22 +161,15 @@ module_dynamic_read(const struct dl_phdr_info *info,
 }
 
 
-static int
-got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
+static void
+got_patch_tables(struct got_patch *patch, const struct dl_phdr_info *info)
 {
-    struct got_patch     *patch = data;
     struct module_dynamic dynamic;
-
-    (void) size;
-
-    if (module_holds(info, patch->replacement)) {
-        return 0;
-    }
 
     module_dynamic_read(info, &dynamic);
 
     if (dynamic.symbols == NULL || dynamic.strings == NULL) {
-        return 0;
+        return;
     }
 
     if (dynamic.rela != NULL) {
@@ -163,8 +180,22 @@ got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
     if (dynamic.plt != NULL) {
         got_patch_table(patch, info, &dynamic, dynamic.plt, dynamic.plt_count);
     }
+}
 
-    return 0;
+
+static int
+got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct got_patch *patch = data;
+
+    (void) size;
+
+    if (!module_holds(info, patch->replacement)) {
+        got_patch_tables(patch, info);
+    }
+
+    /* anything but 0 ends the loader's list */
+    return patch->program ? 1 : 0;
 }
 
 

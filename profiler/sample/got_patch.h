@@ -21,5 +21,8 @@
  */
 int got_patch(const char *symbol, void *target, void *replacement);
 
+/* The same for the main program alone. */
+int got_patch_program(const char *symbol, void *target, void *replacement);
+
 
 #endif /* NPROF_GOT_PATCH_H */

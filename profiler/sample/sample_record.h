@@ -41,13 +41,28 @@
 /* The stack was larger than SAMPLE_STACK_MAX. */
 #define SAMPLE_CUT 2u
 
+/* The thread was blocked: of its registers only SP and PC are known. */
+#define SAMPLE_BLOCKED 4u
+
+/* What a sample is for: CPU time, wall time, the stall that goes on. */
+#define SAMPLE_FOR_CPU 1u
+#define SAMPLE_FOR_WALL 2u
+#define SAMPLE_FOR_STALL 4u
+
 
 struct sample_record {
     /* Timer expiries beyond the one that this record stands for. */
     uint32_t overrun;
 
-    /* SAMPLE_NO_BOUNDS, SAMPLE_CUT. */
+    /* SAMPLE_NO_BOUNDS, SAMPLE_CUT, SAMPLE_BLOCKED. */
     uint32_t flags;
+
+    /* SAMPLE_FOR_CPU and others: one at least. */
+    uint32_t wanted;
+
+    /* On the main thread the turn (loop_turn_start()) that it was taken in, or
+       0: it was taken in none. */
+    int64_t turn_start_ns;
 
     /* The thread's control block; at the top of its stack, the main thread's
        aside. */

@@ -10,6 +10,7 @@
 
 #include "../futex_wait.h"
 #include "../nprof_clock.h"
+#include "loop_hook.h"
 #include "signal_handler.h"
 #include "sample_record.h"
 #include "thread_slot.h"
@@ -22,8 +23,10 @@ struct signal_state signal_state;
 struct thread_slot  thread_slots[THREAD_SLOTS];
 
 
-static void     sample_take(struct thread_slot *slot, uint32_t overrun,
-                            const ucontext_t *context);
+static void     ours(struct thread_slot *slot, const siginfo_t *info,
+                     const ucontext_t *context);
+static void     sample_take(struct thread_slot *slot, uint32_t wanted,
+                            uint32_t overrun, const ucontext_t *context);
 static uint64_t stack_range(const struct thread_slot *slot, uint64_t sp,
                             uint64_t tp, uint64_t *end, uint32_t *flags);
 static void     chain(int signo, siginfo_t *info, void *context);
@@ -41,11 +44,10 @@ signal_handler(int signo, siginfo_t *info, void *context)
     value = (uint64_t) (uintptr_t) info->si_value.sival_ptr;
     index = (uint32_t) value;
 
-    if (info->si_code == SI_TIMER && (value >> 32) == signal_state.cookie
-        && index < THREAD_SLOTS) {
+    if ((info->si_code == SI_TIMER || info->si_code == SI_QUEUE)
+        && (value >> 32) == signal_state.cookie && index < THREAD_SLOTS) {
         if (atomic_load_explicit(&signal_state.active, memory_order_acquire)) {
-            sample_take(&thread_slots[index], (uint32_t) info->si_overrun,
-                        context);
+            ours(&thread_slots[index], info, context);
         }
 
     } else {
@@ -53,6 +55,30 @@ signal_handler(int signo, siginfo_t *info, void *context)
     }
 
     errno = saved_errno;
+}
+
+
+/*
+ * A timer's signal takes a sample of CPU time; any of ours takes the one that
+ * was requested, since the kernel keeps one pending signal of a kind.
+ */
+static void
+ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
+{
+    uint32_t wanted, overrun;
+
+    /* acquire: pairs with sample_request() */
+    wanted = atomic_exchange_explicit(&slot->wanted, 0, memory_order_acquire);
+    overrun = 0;
+
+    if (info->si_code == SI_TIMER) {
+        wanted |= SAMPLE_FOR_CPU;
+        overrun = (uint32_t) info->si_overrun;
+    }
+
+    if (wanted != 0) {
+        sample_take(slot, wanted, overrun, context);
+    }
 }
 
 
@@ -98,7 +124,7 @@ copy_registers(uint64_t *to, const ucontext_t *context)
 
 
 static void
-sample_take(struct thread_slot *slot, uint32_t overrun,
+sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
             const ucontext_t *context)
 {
     uint64_t              start, end, size, tp;
@@ -121,14 +147,21 @@ sample_take(struct thread_slot *slot, uint32_t overrun,
     record = sample_ring_reserve(&slot->ring, sizeof(*record) + size);
     if (record == NULL) {
         atomic_fetch_add_explicit(&slot->dropped, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&slot->lost_expiries, 1 + (uint64_t) overrun,
-                                  memory_order_relaxed);
+
+        if (wanted & SAMPLE_FOR_CPU) {
+            atomic_fetch_add_explicit(&slot->lost_expiries,
+                                      1 + (uint64_t) overrun,
+                                      memory_order_relaxed);
+        }
+
         signal_wake_profiler();
         return;
     }
 
     record->overrun = overrun;
     record->flags = flags;
+    record->wanted = wanted;
+    record->turn_start_ns = slot->main_thread ? loop_turn_start() : 0;
     record->thread_pointer = tp;
     record->stack_address = start;
     record->stack_size = size;

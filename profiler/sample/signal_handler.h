@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "thread_slot.h"
+
 
 /* What the handler reads; set up before the first signal, by signal_setup.c. */
 struct signal_state {
@@ -25,7 +27,7 @@ struct signal_state {
        loaded by the handler. */
     _Atomic bool active;
 
-    /* The upper half of the sigev_value of our timers. */
+    /* The upper half of the value of our signals. */
     uint32_t cookie;
 
     /* What was installed before us: called for signals that are not ours. */
@@ -40,6 +42,15 @@ struct signal_state {
 
 
 extern struct signal_state signal_state;
+
+/* The value (sival_ptr) of a signal to the slot's thread. Any thread. */
+static inline void *
+signal_cookie_of(const struct thread_slot *slot)
+{
+    return (void *) (uintptr_t) ((uint64_t) signal_state.cookie << 32
+                                 | (uint64_t) (slot - thread_slots));
+}
+
 
 /* Of SA_SIGINFO's type; async-signal-safe. */
 void signal_handler(int signo, siginfo_t *info, void *context);

@@ -144,7 +144,8 @@ thread_list_scan(struct thread_list *list,
             entry = (struct linux_dirent *) (buffer + at);
             tid = (pid_t) atol(entry->name);
 
-            if (tid <= 0 || thread_list_slot_of(tid) != NULL) {
+            if (tid <= 0 || (list->main_only && tid != getpid())
+                || thread_list_slot_of(tid) != NULL) {
                 continue;
             }
 
@@ -297,13 +298,17 @@ thread_list_add(struct thread_list *list, pid_t tid)
         sample_ring_prefault(&slot->ring);
     }
 
-    rc = cpu_timer_start(slot, list->period_ns);
+    rc = list->period_ns == 0 ? 0 : cpu_timer_start(slot, list->period_ns);
     if (rc != 0) {
         goto failed;
     }
 
     slot->used = true;
     list->sampled++;
+
+    if (i >= list->n_slots) {
+        list->n_slots = i + 1;
+    }
 
     return 0;
 

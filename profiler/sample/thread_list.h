@@ -12,6 +12,7 @@
 
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "thread_slot.h"
@@ -21,10 +22,17 @@ struct thread_list {
     /* /proc/self/task. */
     int task_fd;
 
-    /* Nanoseconds of CPU time between two samples of a thread. */
+    /* Nanoseconds of CPU time between two samples of a thread; 0: CPU time is
+       not sampled, and threads have no timer. */
     uint64_t period_ns;
 
-    /* Threads with a timer; those without slot, ring or timer, and the last
+    /* Only the main thread is sampled. */
+    bool main_only;
+
+    /* The slots from here on were never used. */
+    size_t n_slots;
+
+    /* Threads that are sampled; those without slot, ring or timer, and the last
        errno. */
     uint32_t sampled;
     uint32_t unsampled;

@@ -51,6 +51,12 @@ struct thread_slot {
     _Atomic uint64_t lost_expiries;
     _Atomic uint64_t dropped;
 
+    /*
+     * SAMPLE_FOR_WALL, SAMPLE_FOR_STALL: what the thread's next sample is wanted
+     * for. Set by the profiler thread (sample_request.h), taken by the handler.
+     */
+    _Atomic uint32_t wanted;
+
     /* Handler cost: nanoseconds in all. Written by the handler. */
     _Atomic uint64_t handler_ns;
     _Atomic uint64_t handler_runs;

@@ -78,7 +78,7 @@ struct stack_unwinder {
     uint64_t                    registers[SAMPLE_REGISTERS];
     const struct loaded_module *module;
 
-    /* SP where a walk ended for want of unwind data. */
+    /* SP of the frame that a walk did not get beyond. */
     uint64_t gap_sp;
 
     struct row_cache_entry rows[ROW_CACHE_SIZE];
@@ -326,8 +326,9 @@ walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
             return WALK_ROOT;
         }
 
+        unwinder->gap_sp = sp;
+
         if (!row->found) {
-            unwinder->gap_sp = sp;
             return row->module == NULL ? WALK_NO_MODULE : WALK_NO_ROW;
         }
 
@@ -384,9 +385,11 @@ call_precedes(uint64_t address)
 
 
 /*
- * Leads over code without unwind data: takes the first word above SP that is a
- * return address from which the walk reaches the root. The registers that the
- * code may have saved are unknown; where they matter, the walk fails.
+ * Leads over a frame that can't be stepped out of: takes the first word above
+ * its SP that is a return address from which the walk reaches the root. The
+ * registers that it may have saved are unknown, but for a blocked thread's
+ * frame pointer, which lies below the return address if the frame has one;
+ * where others matter, the walk fails.
  */
 static bool
 bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
@@ -419,6 +422,11 @@ bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
         unwinder->registers[SAMPLE_REG_RIP] = word - 1;
         unwinder->registers[SAMPLE_REG_RSP] = at + 8;
 
+        if (unwinder->record->flags & SAMPLE_BLOCKED) {
+            (void) stack_read(unwinder->record, at - 8,
+                              &unwinder->registers[SAMPLE_REG_RBP]);
+        }
+
         if (walk(unwinder, stack) == WALK_ROOT) {
             return true;
         }
@@ -449,7 +457,9 @@ stack_unwind(struct stack_unwinder      *unwinder,
         mark_add(stack, STACK_FRAME_JIT);
     }
 
-    if (end == WALK_NO_MODULE || end == WALK_NO_ROW) {
+    /* a blocked thread's frame pointer is unknown: it fails where it matters */
+    if (end == WALK_NO_MODULE || end == WALK_NO_ROW
+        || (end == WALK_FAILED && (record->flags & SAMPLE_BLOCKED))) {
         stack->bridged = bridge(unwinder, stack);
     }
 

@@ -53,8 +53,9 @@ void stack_unwinder_destroy(struct stack_unwinder *unwinder);
 /*
  * Unwinds a sample into stack. main_thread says how its root is shown. Code
  * that lies in no module (a JIT compiler's) is a STACK_FRAME_JIT frame, and
- * what called it is found by a scan of the stack. A stack that does not reach
- * its root ends with a STACK_FRAME_TRUNCATED frame.
+ * what called it is found by a scan of the stack; so is the caller of a blocked
+ * thread's frame that needs registers which are not known. A stack that does
+ * not reach its root ends with a STACK_FRAME_TRUNCATED frame.
  */
 void stack_unwind(struct stack_unwinder      *unwinder,
                   const struct sample_record *record, bool main_thread,

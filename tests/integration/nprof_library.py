@@ -9,7 +9,7 @@ import select
 
 from nginx_instance import MODULES
 
-CPU, SYMBOL, STATUS = range(3)
+CPU, WALL, STALL, SYMBOL, STATUS = range(5)
 
 _POINTER = ctypes.c_void_p
 _CALLS = (
@@ -26,7 +26,7 @@ _CALLS = (
     ("job_owner", _POINTER, (_POINTER,)),
     ("job_result", ctypes.c_int, (_POINTER, _POINTER, _POINTER)),
     ("job_free", None, (_POINTER,)),
-    ("empty_profile", ctypes.c_int, (_POINTER, _POINTER)),
+    ("empty_profile", ctypes.c_int, (ctypes.c_int, _POINTER, _POINTER)),
 )
 
 
@@ -43,9 +43,10 @@ library = Descriptor.in_dll(
     ctypes.CDLL(str(MODULES / "libnprof.so"), os.RTLD_NOW), "nprof_library")
 
 
-def start(rate=99):
+def start(rate=99, types=(CPU, STALL), threshold=10):
     """(0 or -errno, handle)"""
-    config, handle = ctypes.c_uint32(rate), _POINTER()
+    config = (ctypes.c_uint32 * 3)(rate, sum(1 << t for t in types), threshold)
+    handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle
 

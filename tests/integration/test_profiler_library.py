@@ -18,7 +18,9 @@ def run(script, *arguments):
         [sys.executable, "-c", "from nprof_library import *\n" + script,
          *map(str, arguments)],
         capture_output=True, text=True, timeout=60 + 2 * PATIENCE, check=False,
-        cwd=SOURCE / "tests" / "integration")
+        cwd=SOURCE / "tests" / "integration",
+        # fixed: what is freed goes back to the kernel, whatever was before
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"})
     assert done.returncode == 0, done
     return done.stdout
 

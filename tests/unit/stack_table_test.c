@@ -23,6 +23,8 @@
 static struct module_identity identities[MODULES];
 static struct module_table    modules;
 
+static const struct stack_table_bounds bounds = {16384, 384 * 1024};
+
 
 static void
 modules_make(void)
@@ -57,7 +59,7 @@ struct model_stack {
     char               thread[16];
     struct stack_frame frames[40];
     uint32_t           n_frames;
-    int64_t            sum[WINDOWS + 1][CPU_VALUES];
+    int64_t            sum[WINDOWS + 1][STACK_VALUES];
 };
 
 
@@ -155,17 +157,17 @@ check_profile(const struct stack_profile *profile,
 {
     size_t   s, grown = 0;
     unsigned i, v;
-    int64_t  values[CPU_VALUES];
+    int64_t  values[STACK_VALUES];
 
     cr_assert_eq(profile->n_modules, MODULES);
     cr_assert_eq(profile->modules[3], &identities[3]);
 
     for (i = 0; i < STACKS; i++) {
-        for (v = 0; v < CPU_VALUES; v++) {
+        for (v = 0; v < STACK_VALUES; v++) {
             values[v] = model[i].sum[to][v] - model[i].sum[from][v];
         }
 
-        if (values[CPU_SAMPLES] == 0) {
+        if (values[STACK_COUNT] == 0) {
             continue;
         }
 
@@ -180,10 +182,10 @@ check_profile(const struct stack_profile *profile,
         }
 
         cr_assert_lt(s, profile->n_samples);
-        cr_assert_eq(profile->samples[s].values[CPU_SAMPLES],
-                     values[CPU_SAMPLES]);
-        cr_assert_eq(profile->samples[s].values[CPU_NANOSECONDS],
-                     values[CPU_NANOSECONDS]);
+        cr_assert_eq(profile->samples[s].values[STACK_COUNT],
+                     values[STACK_COUNT]);
+        cr_assert_eq(profile->samples[s].values[STACK_NANOSECONDS],
+                     values[STACK_NANOSECONDS]);
     }
 
     cr_assert_eq(profile->n_samples, grown);
@@ -209,8 +211,8 @@ window_fill(struct stack_table *table, struct model_stack *model,
         nanoseconds = samples * 10101010;
         stack_table_add(table, model[i].thread, model[i].frames,
                         model[i].n_frames, samples, nanoseconds);
-        model[i].sum[window + 1][CPU_SAMPLES] += samples;
-        model[i].sum[window + 1][CPU_NANOSECONDS] += nanoseconds;
+        model[i].sum[window + 1][STACK_COUNT] += samples;
+        model[i].sum[window + 1][STACK_NANOSECONDS] += nanoseconds;
     }
 }
 
@@ -219,7 +221,7 @@ Test(stack_table, any_window_is_the_difference_of_its_ends)
 {
     unsigned               w, from;
     uint64_t               state = 11;
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct model_stack    *model = model_make(&state);
     struct stack_profile  *profile;
     struct stack_snapshot *snapshots[WINDOWS + 1];
@@ -253,7 +255,7 @@ Test(stack_table, any_window_is_the_difference_of_its_ends)
 Test(stack_table, a_profile_outlives_its_table)
 {
     struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -265,7 +267,7 @@ Test(stack_table, a_profile_outlives_its_table)
     cr_assert_eq(profile->n_samples, 1);
     cr_expect_str_eq(profile->samples[0].thread, "main");
     cr_expect_eq(profile->samples[0].frames[0].address, 0x1234);
-    cr_expect_eq(profile->samples[0].values[CPU_NANOSECONDS], 3);
+    cr_expect_eq(profile->samples[0].values[STACK_NANOSECONDS], 3);
     stack_profile_free(profile);
 }
 
@@ -274,7 +276,7 @@ Test(stack_table, the_deepest_stack_is_kept_whole)
 {
     uint32_t               i;
     struct stack_frame     frames[STACK_UNWIND_MAX + 1];
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -307,10 +309,10 @@ thread_sums(const struct stack_profile *profile, const char *thread,
         sample = &profile->samples[s];
 
         if (strcmp(sample->thread, thread) == 0) {
-            *all += sample->values[CPU_SAMPLES];
+            *all += sample->values[STACK_COUNT];
             if (sample->frames[0].kind == STACK_FRAME_OTHER) {
                 cr_assert_eq(sample->n_frames, 1);
-                *other += sample->values[CPU_SAMPLES];
+                *other += sample->values[STACK_COUNT];
             }
         }
     }
@@ -325,7 +327,7 @@ overflow(uint32_t n_frames)
     int64_t                all, other, others = 0;
     uint32_t               i, f;
     struct stack_frame     frames[100];
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -338,7 +340,7 @@ overflow(uint32_t n_frames)
         stack_table_add(table, thread, frames, n_frames, 3, 30);
     }
 
-    cr_expect_leq(stack_table_used(table), STACK_TABLE_MAX);
+    cr_expect_leq(stack_table_used(table), bounds.stacks_max);
     profile = stack_table_profile(table, since);
 
     for (i = 0; i < 200; i++) {
@@ -375,7 +377,7 @@ Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
     int64_t                all, other;
     unsigned               i, named = 0;
     struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -409,7 +411,7 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
     unsigned               i;
     size_t                 before;
     struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules);
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
     struct stack_snapshot *since = stack_table_snapshot(table);
 
     for (i = 0; i < 1000; i++) {

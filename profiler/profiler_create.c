@@ -1,0 +1,236 @@
+
+/*
+ * Makes the profiler thread's state, and finds out what can't work here. All of
+ * it runs on the event loop's thread, before there is a profiler thread.
+ */
+
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile_types.h"
+#include "profiler_state.h"
+#include "profiler_thread.h"
+#include "sample/loop_hook.h"
+
+
+static void stall_start(struct profiler *profiler);
+static void wall_start(struct profiler *profiler);
+static void sampling_start(struct profiler *profiler);
+static void warnings_join(struct profiler *profiler);
+
+
+/* Says what of a type can't work here, unless it is said already. */
+__attribute__((format(printf, 3, 4))) static void
+warn(struct profiler *profiler, enum nprof_job_kind kind, const char *format,
+     ...)
+{
+    char   *warning;
+    va_list arguments;
+
+    warning = profiler->warnings[kind];
+
+    if (!profiler_collects(profiler, kind) || warning[0] != '\0') {
+        return;
+    }
+
+    va_start(arguments, format);
+    vsnprintf(warning, sizeof(profiler->warnings[0]), format, arguments);
+    va_end(arguments);
+}
+
+
+static int
+tables_create(struct profiler *profiler)
+{
+    unsigned kind;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (!profiler_collects(profiler, kind)) {
+            continue;
+        }
+
+        profiler->tables[kind]
+            = stack_table_create(&profiler_modules, profile_type_bounds(kind));
+        if (profiler->tables[kind] == NULL) {
+            return -ENOMEM;
+        }
+    }
+
+    return 0;
+}
+
+
+int
+profiler_create(struct nprof *nprof, struct profiler **created)
+{
+    int              rc;
+    struct profiler *profiler;
+
+    profiler = calloc(1, sizeof(*profiler));
+    if (profiler == NULL) {
+        return -ENOMEM;
+    }
+
+    profiler->nprof = nprof;
+    profiler->period_ns = 1000000000 / nprof->config.rate;
+    profiler->threads.task_fd = -1;
+
+    rc = tables_create(profiler);
+    if (rc == 0) {
+        rc = stack_unwinder_create(&profiler_modules, &profiler->unwinder);
+    }
+
+    if (rc != 0) {
+        profiler_destroy(profiler);
+        return rc;
+    }
+
+    stall_start(profiler);
+    wall_start(profiler);
+    sampling_start(profiler);
+    warnings_join(profiler);
+
+    *created = profiler;
+
+    return 0;
+}
+
+
+static void
+stall_start(struct profiler *profiler)
+{
+    int         rc;
+    int64_t     threshold_ns;
+    const char *missing;
+
+    if (!profiler_collects(profiler, NPROF_JOB_STALL)) {
+        return;
+    }
+
+    threshold_ns
+        = (int64_t) profiler->nprof->config.stall_threshold_ms * 1000000;
+    stall_watch_init(&profiler->stalls, profiler->tables[NPROF_JOB_STALL],
+                     profiler->unwinder, threshold_ns);
+
+    rc = loop_hook_start(threshold_ns);
+    if (rc != 0) {
+        warn(profiler, NPROF_JOB_STALL,
+             "no stalls: the wait of the event loop can't be hooked (%d: %s)",
+             -rc, strerrordesc_np(-rc));
+        return;
+    }
+
+    missing = blocked_stack_missing();
+    if (missing != NULL) {
+        warn(profiler, NPROF_JOB_STALL,
+             "no stacks of stalls but those of CPU samples: %s", missing);
+    }
+}
+
+
+static void
+wall_start(struct profiler *profiler)
+{
+    const char *missing;
+
+    if (!profiler_collects(profiler, NPROF_JOB_WALL)) {
+        return;
+    }
+
+    wall_poll_init(&profiler->wall, profiler->tables[NPROF_JOB_WALL],
+                   profiler->unwinder);
+
+    missing = blocked_stack_missing();
+    if (missing != NULL) {
+        warn(profiler, NPROF_JOB_WALL, "no wall samples: %s", missing);
+    }
+}
+
+
+/*
+ * The first look for threads is taken on the main thread, before ours exists:
+ * where the main thread gets no timer the engine can't work here.
+ */
+static void
+sampling_start(struct profiler *profiler)
+{
+    int      rc;
+    bool     cpu;
+    unsigned kind;
+
+    cpu = profiler_collects(profiler, NPROF_JOB_CPU);
+
+    rc = thread_list_open(&profiler->threads,
+                          cpu ? (uint64_t) profiler->period_ns : 0);
+    if (rc != 0) {
+        for (kind = 0; kind < NPROF_PROFILES; kind++) {
+            warn(profiler, kind,
+                 "no %s samples: open(/proc/self/task) failed (%d: %s)",
+                 kind == NPROF_JOB_CPU ? "CPU" : profile_type_name(kind), -rc,
+                 strerrordesc_np(-rc));
+        }
+        return;
+    }
+
+    profiler->threads.main_only
+        = !cpu && !profiler_collects(profiler, NPROF_JOB_WALL);
+    thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
+
+    if (profiler->threads.sampled == 0) {
+        rc = profiler->threads.last_error;
+        warn(profiler, NPROF_JOB_CPU,
+             "no CPU samples: no timer for the main thread (%d: %s)", rc,
+             strerrordesc_np(rc));
+    }
+}
+
+
+/* One text of all. */
+static void
+warnings_join(struct profiler *profiler)
+{
+    unsigned kind;
+    size_t   len;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (profiler->warnings[kind][0] == '\0') {
+            continue;
+        }
+
+        len = strlen(profiler->warning);
+        snprintf(profiler->warning + len, sizeof(profiler->warning) - len,
+                 "%s%s", len == 0 ? "" : "; ", profiler->warnings[kind]);
+    }
+}
+
+
+void
+profiler_destroy(struct profiler *profiler)
+{
+    unsigned kind;
+
+    thread_list_close(&profiler->threads);
+
+    if (profiler->unwinder != NULL) {
+        stack_unwinder_destroy(profiler->unwinder);
+    }
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (profiler->tables[kind] != NULL) {
+            stack_table_destroy(profiler->tables[kind]);
+        }
+    }
+
+    free(profiler);
+}
+
+
+const char *
+profiler_warning(const struct profiler *profiler)
+{
+    return profiler->warning[0] == '\0' ? NULL : profiler->warning;
+}

@@ -1,0 +1,62 @@
+
+/*
+ * The profiler thread's state: made on the event loop's thread
+ * (profiler_create.c), used by the profiler thread (profiler_thread.c) alone
+ * from its start to its end.
+ */
+
+
+#ifndef NPROF_PROFILER_STATE_H
+#define NPROF_PROFILER_STATE_H
+
+
+#include <stdbool.h>
+
+#include "profiler_job.h"
+#include "profiler_status.h"
+#include "sample/thread_list.h"
+#include "stall_watch.h"
+#include "unwind/stack_unwind.h"
+#include "wall_poll.h"
+
+
+struct profiler {
+    struct nprof *nprof;
+    int64_t       period_ns;
+    int64_t       next_scan_ns;
+    int64_t       next_drain_ns;
+
+    struct thread_list     threads;
+    struct stack_unwinder *unwinder;
+    struct unwound_stack   stack;
+
+    /* One for each type that is collected, else NULL. */
+    struct stack_table *tables[NPROF_PROFILES];
+
+    struct stall_watch stalls;
+    struct wall_poll   wall;
+
+    struct profiler_counters counters;
+
+    /* What can't work here, by type; and all of it. "" if there is nothing. */
+    char warnings[NPROF_PROFILES][160];
+    char warning[512];
+};
+
+
+/* Whether profiles of that type are collected. */
+static inline bool
+profiler_collects(const struct profiler *profiler, enum nprof_job_kind kind)
+{
+    return (profiler->nprof->config.types & NPROF_TYPE(kind)) != 0;
+}
+
+
+/*
+ * Of thread_list_scan(): the slot of a thread that is gone is emptied before it
+ * is used again. data is the struct profiler.
+ */
+void profiler_drain_slot(void *data, struct thread_slot *slot);
+
+
+#endif /* NPROF_PROFILER_STATE_H */

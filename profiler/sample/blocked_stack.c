@@ -1,0 +1,167 @@
+
+/*
+ * Samples of blocked threads; see blocked_stack.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "../nprof_clock.h"
+#include "blocked_stack.h"
+
+
+/* A thread that is caught on the move is looked at so often. */
+#define LOOKS 3
+
+
+const char *
+blocked_stack_missing(void)
+{
+    int          fd;
+    char         from = 1, to = 0;
+    struct iovec local = {&to, sizeof(to)};
+    struct iovec remote = {&from, sizeof(from)};
+
+    fd = open("/proc/thread-self/syscall", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return "/proc/thread-self/syscall can't be read";
+    }
+
+    close(fd);
+
+    if (process_vm_readv(getpid(), &local, 1, &remote, 1, 0) != sizeof(to)) {
+        return "process_vm_readv() is forbidden";
+    }
+
+    return NULL;
+}
+
+
+int64_t
+thread_cpu_ns(const struct thread_slot *slot)
+{
+    struct timespec now;
+
+    if (clock_gettime(THREAD_CPU_CLOCK(slot->tid), &now) != 0) {
+        return -1;
+    }
+
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+/*
+ * Reads "running", or "NUMBER ARGUMENT... SP PC" of a system call, or "-1 SP
+ * PC" of a thread that is blocked elsewhere: in a page fault.
+ */
+static enum thread_place
+place_read(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
+{
+    char               text[256];
+    ssize_t            n;
+    unsigned long long at[2];
+
+    n = pread(slot->proc_fd, text, sizeof(text) - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+
+    if (strncmp(text, "running", 7) == 0) {
+        return THREAD_RUNNING;
+    }
+
+    if (sscanf(text, "-1 %llx %llx", &at[0], &at[1]) != 2
+        && sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx %llx", &at[0], &at[1])
+               != 2) {
+        return THREAD_UNKNOWN;
+    }
+
+    *sp = at[0];
+    *pc = at[1];
+
+    return THREAD_BLOCKED;
+}
+
+
+/*
+ * From the red zone to the end of the stack, whole words. Where the end is not
+ * known, or SP is on another stack, the copy ends where memory does.
+ */
+static bool
+stack_copy(const struct thread_slot *slot, struct sample_record *record,
+           uint64_t sp)
+{
+    ssize_t      n;
+    uint64_t     start, end, hi;
+    struct iovec local, remote;
+
+    start = (sp - SAMPLE_RED_ZONE) & ~(uint64_t) 7;
+    end = start + SAMPLE_STACK_MAX;
+    hi = atomic_load(&slot->stack_hi);
+
+    if (sp >= atomic_load(&slot->stack_lo) && sp < hi && hi < end) {
+        end = hi & ~(uint64_t) 7;
+    }
+
+    local.iov_base = record->stack;
+    local.iov_len = end - start;
+    remote.iov_base = (void *) (uintptr_t) start;
+    remote.iov_len = end - start;
+
+    n = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    if (n <= 0) {
+        return false;
+    }
+
+    record->stack_address = start;
+    record->stack_size = (uint64_t) n & ~(uint64_t) 7;
+
+    return true;
+}
+
+
+static void
+record_fill(struct sample_record *record, uint64_t sp, uint64_t pc)
+{
+    memset(record, 0, sizeof(*record));
+    record->flags = SAMPLE_BLOCKED;
+    record->registers[SAMPLE_REG_RSP] = sp;
+    record->registers[SAMPLE_REG_RIP] = pc;
+}
+
+
+enum thread_place
+blocked_stack_take(const struct thread_slot *slot, union blocked_sample *sample,
+                   int64_t *cpu_ns)
+{
+    unsigned          look;
+    int64_t           before;
+    uint64_t          sp, pc, sp_after, pc_after;
+    enum thread_place place;
+
+    for (look = 0; look < LOOKS; look++) {
+        before = thread_cpu_ns(slot);
+        place = place_read(slot, &sp, &pc);
+
+        if (place != THREAD_BLOCKED) {
+            return place;
+        }
+
+        record_fill(&sample->record, sp, pc);
+
+        /* the same place, and not a nanosecond of CPU between: a whole copy */
+        if (stack_copy(slot, &sample->record, sp)
+            && place_read(slot, &sp_after, &pc_after) == THREAD_BLOCKED
+            && sp_after == sp && pc_after == pc && before >= 0
+            && thread_cpu_ns(slot) == before) {
+            *cpu_ns = before;
+            return THREAD_BLOCKED;
+        }
+    }
+
+    return THREAD_UNKNOWN;
+}

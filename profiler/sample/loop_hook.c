@@ -1,0 +1,292 @@
+
+/*
+ * The hook on the event loop's wait; see loop_hook.h.
+ */
+
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "../nprof_clock.h"
+#include "got_patch.h"
+#include "loop_hook.h"
+#include "signal_handler.h"
+
+
+struct loop_state loop_state;
+
+
+static int epoll_wait_hook(int fd, struct epoll_event *events, int n,
+                           int timeout);
+static int poll_hook(struct pollfd *fds, nfds_t n, int timeout);
+static int select_hook(int n, fd_set *readable, fd_set *writable,
+                       fd_set *exceptions, struct timeval *timeout);
+
+
+/* Whether the slots of the main program point to us: they do for good. */
+static bool hooked;
+
+
+static int
+loop_hook_install(void)
+{
+    int    rc, written;
+    size_t i;
+
+    const struct {
+        const char *symbol;
+        void       *target;
+        void       *replacement;
+    } waits[] = {
+        {"epoll_wait", (void *) epoll_wait, (void *) epoll_wait_hook},
+        {"poll", (void *) poll, (void *) poll_hook},
+        {"select", (void *) select, (void *) select_hook},
+    };
+
+    written = 0;
+
+    for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        rc = got_patch_program(waits[i].symbol, waits[i].target,
+                               waits[i].replacement);
+        if (rc < 0) {
+            return rc;
+        }
+
+        written += rc;
+    }
+
+    return written == 0 ? -ENOENT : 0;
+}
+
+
+int
+loop_hook_start(int64_t threshold_ns)
+{
+    int rc;
+
+    if (!hooked) {
+        rc = loop_hook_install();
+        if (rc != 0) {
+            return rc;
+        }
+
+        hooked = true;
+    }
+
+    loop_state.threshold_ns = threshold_ns;
+    loop_state.waited = false;
+    atomic_store(&loop_state.turn_start_ns, 0);
+    atomic_store(&loop_state.watcher_sleeps, false);
+    atomic_store(&loop_state.thread, (uintptr_t) __builtin_thread_pointer());
+
+    return 0;
+}
+
+
+void
+loop_hook_stop(void)
+{
+    atomic_store(&loop_state.thread, 0);
+    atomic_store(&loop_state.turn_start_ns, 0);
+}
+
+
+/* The counters have one writer, so they need no atomic addition. */
+static inline void
+counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(
+        counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+        memory_order_relaxed);
+}
+
+
+static void
+stall_put(int64_t start, int64_t duration)
+{
+    uint64_t           written;
+    struct loop_stall *stall;
+
+    written = atomic_load_explicit(&loop_state.stalls_written,
+                                   memory_order_relaxed);
+
+    /* acquire: pairs with loop_stall_release(), which ends the reads */
+    if (written
+            - atomic_load_explicit(&loop_state.stalls_read,
+                                   memory_order_acquire)
+        == LOOP_STALLS) {
+        atomic_fetch_add(&loop_state.unlisted_ns, (uint64_t) duration);
+        atomic_fetch_add(&loop_state.unlisted, 1);
+        return;
+    }
+
+    stall = &loop_state.stalls[written % LOOP_STALLS];
+    stall->start_ns = start;
+    stall->duration_ns = duration;
+
+    /* release: pairs with loop_stalls_written() */
+    atomic_store_explicit(&loop_state.stalls_written, written + 1,
+                          memory_order_release);
+}
+
+
+static void
+turn_end(void)
+{
+    int64_t  start, duration;
+    uint64_t us;
+    unsigned bucket;
+
+    start
+        = atomic_load_explicit(&loop_state.turn_start_ns, memory_order_relaxed);
+    if (start == 0) {
+        return;
+    }
+
+    duration = clock_ns(CLOCK_MONOTONIC) - start;
+    us = (uint64_t) duration / 1000;
+    bucket = us == 0 ? 0 : 64 - (unsigned) __builtin_clzll(us);
+
+    counter_add(&loop_state.turns, 1);
+    counter_add(&loop_state.turns_ns, (uint64_t) duration);
+    counter_add(&loop_state.histogram[bucket < LOOP_BUCKETS ? bucket
+                                                            : LOOP_BUCKETS - 1],
+                1);
+
+    /* a sample that is taken from here on is of no turn */
+    atomic_store_explicit(&loop_state.turn_start_ns, 0, memory_order_release);
+
+    if (duration >= loop_state.threshold_ns) {
+        stall_put(start, duration);
+    }
+}
+
+
+/*
+ * What follows the first wait is no turn: nginx's epoll module makes one while
+ * the worker still starts, to see what the kernel can do.
+ */
+static void
+turn_begin(void)
+{
+    int error;
+
+    if (!loop_state.waited) {
+        loop_state.waited = true;
+        return;
+    }
+
+    /* sequentially consistent, as is loop_watcher_sleep(): one sees the other */
+    atomic_store(&loop_state.turn_start_ns, clock_ns(CLOCK_MONOTONIC));
+
+    if (atomic_load(&loop_state.watcher_sleeps)) {
+        atomic_store(&loop_state.watcher_sleeps, false);
+        error = errno;
+        signal_wake_profiler();
+        errno = error;
+    }
+}
+
+
+static inline bool
+loop_is_callers(void)
+{
+    return atomic_load_explicit(&loop_state.thread, memory_order_relaxed)
+           == (uintptr_t) __builtin_thread_pointer();
+}
+
+
+static int
+epoll_wait_hook(int fd, struct epoll_event *events, int n, int timeout)
+{
+    int rc;
+
+    if (!loop_is_callers()) {
+        return epoll_wait(fd, events, n, timeout);
+    }
+
+    turn_end();
+    rc = epoll_wait(fd, events, n, timeout);
+    turn_begin();
+
+    return rc;
+}
+
+
+static int
+poll_hook(struct pollfd *fds, nfds_t n, int timeout)
+{
+    int rc;
+
+    if (!loop_is_callers()) {
+        return poll(fds, n, timeout);
+    }
+
+    turn_end();
+    rc = poll(fds, n, timeout);
+    turn_begin();
+
+    return rc;
+}
+
+
+static int
+select_hook(int n, fd_set *readable, fd_set *writable, fd_set *exceptions,
+            struct timeval *timeout)
+{
+    int rc;
+
+    if (!loop_is_callers()) {
+        return select(n, readable, writable, exceptions, timeout);
+    }
+
+    turn_end();
+    rc = select(n, readable, writable, exceptions, timeout);
+    turn_begin();
+
+    return rc;
+}
+
+
+uint64_t
+loop_stalls_written(void)
+{
+    /* acquire: pairs with stall_put() */
+    return atomic_load_explicit(&loop_state.stalls_written,
+                                memory_order_acquire);
+}
+
+
+const struct loop_stall *
+loop_stall_peek(uint64_t end)
+{
+    uint64_t read;
+
+    read = atomic_load_explicit(&loop_state.stalls_read, memory_order_relaxed);
+
+    return read == end ? NULL : &loop_state.stalls[read % LOOP_STALLS];
+}
+
+
+void
+loop_stall_release(void)
+{
+    /* release: pairs with stall_put() */
+    atomic_fetch_add_explicit(&loop_state.stalls_read, 1, memory_order_release);
+}
+
+
+bool
+loop_watcher_sleep(void)
+{
+    atomic_store(&loop_state.watcher_sleeps, true);
+
+    if (loop_turn_start() != 0) {
+        atomic_store(&loop_state.watcher_sleeps, false);
+        return false;
+    }
+
+    return true;
+}

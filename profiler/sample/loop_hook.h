@@ -1,0 +1,136 @@
+
+/*
+ * Times the turns of the event loop: from the return of epoll_wait() (poll(),
+ * select()) to its next call.
+ *
+ * The hook stands in the main program's global offset table, so only the event
+ * loop's own waits pass it: a library that polls inside a handler blocks the
+ * loop, and is part of a turn. It runs on the main thread; other threads pass
+ * straight through. It takes two readings of the clock a turn, and allocates,
+ * locks and waits for nothing.
+ */
+
+
+#ifndef NPROF_LOOP_HOOK_H
+#define NPROF_LOOP_HOOK_H
+
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+
+/* Turns by length: [i] has those under 2^i microseconds and not under half of
+   that, the last one all others. */
+#define LOOP_BUCKETS 32
+
+/* Stalls that wait for the profiler thread, a power of two: a tenth of a second
+   has a hundred of the shortest. */
+#define LOOP_STALLS 256
+
+
+/* A turn that was over the threshold; CLOCK_MONOTONIC, nanoseconds. */
+struct loop_stall {
+    int64_t start_ns;
+    int64_t duration_ns;
+};
+
+
+struct loop_state {
+    /* The main thread's thread pointer, 0 while the hook is off. */
+    _Atomic uintptr_t thread;
+
+    int64_t threshold_ns;
+
+    /*
+     * When the turn that runs began (CLOCK_MONOTONIC), 0 while the loop waits.
+     * Stored by the main thread, loaded by its signal handler and by the
+     * profiler thread.
+     */
+    _Atomic int64_t turn_start_ns;
+
+    /* Written by the main thread, loaded by the profiler thread. */
+    _Atomic uint64_t turns;
+    _Atomic uint64_t turns_ns;
+    _Atomic uint64_t histogram[LOOP_BUCKETS];
+
+    /*
+     * Whether the profiler thread wants to be woken when a turn begins. Set by
+     * the profiler thread, cleared by the main thread.
+     */
+    _Atomic bool watcher_sleeps;
+
+    /* The stalls, a ring: written is stored by the main thread (release), read
+       by the profiler thread. */
+    struct loop_stall stalls[LOOP_STALLS];
+    _Atomic uint64_t  stalls_written;
+    _Atomic uint64_t  stalls_read;
+
+    /* Stalls that found the ring full, and their time. */
+    _Atomic uint64_t unlisted;
+    _Atomic uint64_t unlisted_ns;
+
+    /* The main thread's: whether the loop has waited once. */
+    bool waited;
+};
+
+
+/* Written by the main thread but for what is said. Read it through the functions below. */
+extern struct loop_state loop_state;
+
+
+/*
+ * Begins to time the calling thread's loop. Call it on the main thread, in a
+ * worker after fork. Returns 0 or -errno: -ENOENT if the main program calls
+ * none of the three.
+ */
+int loop_hook_start(int64_t threshold_ns);
+
+/* Ends that; the hook stays, and passes through. */
+void loop_hook_stop(void);
+
+/* When the turn that runs began, 0 if none does. Any thread;
+   async-signal-safe. */
+static inline int64_t
+loop_turn_start(void)
+{
+    return atomic_load(&loop_state.turn_start_ns);
+}
+
+
+/* Turns so far. Any thread. */
+static inline uint64_t
+loop_turns(void)
+{
+    return atomic_load_explicit(&loop_state.turns, memory_order_relaxed);
+}
+
+
+/* How many stalls were ever listed. Profiler thread. */
+uint64_t loop_stalls_written(void);
+
+/*
+ * The oldest stall in the list, if it is one of the first `end` that ever were;
+ * else NULL. It stays until loop_stall_release(). Profiler thread.
+ */
+const struct loop_stall *loop_stall_peek(uint64_t end);
+
+/* Takes out the stall that was peeked at. Profiler thread. */
+void loop_stall_release(void);
+
+/*
+ * Asks to be woken (signal_wake_profiler()) when a turn begins. Returns false
+ * if one runs already. Profiler thread.
+ */
+bool loop_watcher_sleep(void);
+
+/* Whether the watcher sleeps still. Profiler thread. */
+static inline bool
+loop_watcher_sleeps(void)
+{
+    return atomic_load(&loop_state.watcher_sleeps);
+}
+
+
+#endif /* NPROF_LOOP_HOOK_H */

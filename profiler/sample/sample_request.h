@@ -1,0 +1,25 @@
+
+/*
+ * Asks a running thread for a sample, by a signal that is directed at it.
+ */
+
+
+#ifndef NPROF_SAMPLE_REQUEST_H
+#define NPROF_SAMPLE_REQUEST_H
+
+
+#include <stdint.h>
+
+#include "thread_slot.h"
+
+
+/*
+ * Requests a sample of the slot's thread for wanted (SAMPLE_FOR_WALL,
+ * SAMPLE_FOR_STALL); it comes through the thread's ring. Only for a thread that
+ * was just seen running: a blocked one would be woken with EINTR. Returns 0 or
+ * -errno; a thread that blocks the signal never answers. Profiler thread.
+ */
+int sample_request(struct thread_slot *slot, uint32_t wanted);
+
+
+#endif /* NPROF_SAMPLE_REQUEST_H */

@@ -1,0 +1,364 @@
+
+/*
+ * Stacks of stalls; see stall_watch.h.
+ */
+
+
+#include <string.h>
+
+#include "nprof_clock.h"
+#include "sample/loop_hook.h"
+#include "sample/sample_request.h"
+#include "stall_watch.h"
+
+
+/* Between two looks, at least. */
+#define LOOK_MIN_NS 1000000
+
+/* Between two stacks of a stall, at most, while it is young; later a hundredth
+   of its age, so that a stall of any length has some hundreds. */
+#define STACK_MAX_NS 10000000
+#define STACK_AGE_SHARE 100
+
+/* Looks without a turn after which we sleep. */
+#define QUIET_LOOKS 2
+
+#define MAIN_THREAD "main"
+
+
+static void stall_stack_take(struct stall_watch *watch, int64_t start);
+static void stall_seen(struct stall_watch *watch, int64_t start,
+                       uint32_t stack);
+
+
+void
+stall_watch_init(struct stall_watch *watch, struct stack_table *table,
+                 struct stack_unwinder *unwinder, int64_t threshold_ns)
+{
+    watch->table = table;
+    watch->unwinder = unwinder;
+    watch->threshold_ns = threshold_ns;
+    watch->blocked_stack = STACK_TABLE_NONE;
+
+    /* the hook may have counted for a profiler that ran before */
+    watch->unlisted = atomic_load(&loop_state.unlisted);
+    watch->unlisted_ns = atomic_load(&loop_state.unlisted_ns);
+}
+
+
+int64_t
+stall_watch_due(const struct stall_watch *watch)
+{
+    return watch->asleep ? INT64_MAX : watch->due_ns;
+}
+
+
+static int64_t
+at_least(int64_t ns)
+{
+    return ns < LOOK_MIN_NS ? LOOK_MIN_NS : ns;
+}
+
+
+/* The time to the next stack of a stall of that age. */
+static int64_t
+stack_interval(const struct stall_watch *watch, int64_t age)
+{
+    int64_t interval;
+
+    interval = watch->threshold_ns / 2;
+
+    if (interval > STACK_MAX_NS) {
+        interval = STACK_MAX_NS;
+    }
+
+    if (interval < age / STACK_AGE_SHARE) {
+        interval = age / STACK_AGE_SHARE;
+    }
+
+    return at_least(interval);
+}
+
+
+/* The loop waits: looks on for a while, then sleeps until it turns. */
+static void
+look_at_waiting(struct stall_watch *watch)
+{
+    uint64_t turns;
+
+    turns = loop_turns();
+    watch->quiet = turns == watch->turns ? watch->quiet + 1 : 0;
+    watch->turns = turns;
+
+    if (watch->quiet > QUIET_LOOKS) {
+        watch->quiet = 0;
+        watch->asleep = loop_watcher_sleep();
+    }
+}
+
+
+bool
+stall_watch_look(struct stall_watch *watch)
+{
+    int64_t now, start, left;
+
+    if (watch->asleep && loop_watcher_sleeps()) {
+        return true;
+    }
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    if (!watch->asleep && now < watch->due_ns) {
+        return true;
+    }
+
+    watch->asleep = false;
+    watch->due_ns = now + at_least(watch->threshold_ns / 2);
+    start = loop_turn_start();
+
+    if (start == 0) {
+        look_at_waiting(watch);
+        return true;
+    }
+
+    watch->quiet = 0;
+    left = start + watch->threshold_ns - now;
+
+    if (left > 0) {
+        if (now + left < watch->due_ns) {
+            watch->due_ns = now + left;
+        }
+
+        return true;
+    }
+
+    if (start != watch->start_ns
+        && loop_stall_peek(loop_stalls_written()) != NULL) {
+        watch->due_ns = now;
+        return false;
+    }
+
+    stall_stack_take(watch, start);
+    watch->due_ns = now + stack_interval(watch, now - start);
+
+    return true;
+}
+
+
+static struct thread_slot *
+main_slot(void)
+{
+    size_t i;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used && thread_slots[i].main_thread) {
+            return &thread_slots[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Where the main thread is blocked, an index of the table; STACK_TABLE_NONE if
+   it is not. */
+static uint32_t
+stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
+                 int64_t start)
+{
+    if (watch->blocked_stack != STACK_TABLE_NONE && watch->start_ns == start
+        && thread_cpu_ns(slot) == watch->blocked_cpu_ns) {
+        return watch->blocked_stack;
+    }
+
+    switch (blocked_stack_take(slot, &watch->sample, &watch->blocked_cpu_ns)) {
+    case THREAD_RUNNING:
+        (void) sample_request(slot, SAMPLE_FOR_STALL);
+        return STACK_TABLE_NONE;
+
+    case THREAD_BLOCKED:
+        break;
+
+    default: /* THREAD_UNKNOWN */
+        return STACK_TABLE_NONE;
+    }
+
+    if (loop_turn_start() != start) {
+        /* it is in the loop's wait: the stall is over */
+        return STACK_TABLE_NONE;
+    }
+
+    stack_unwind(watch->unwinder, &watch->sample.record, true, &watch->stack);
+
+    return stack_table_find(watch->table, slot->name, watch->stack.frames,
+                            watch->stack.n_frames);
+}
+
+
+/* Takes a stack of the main thread, which is in a stall that began at start. */
+static void
+stall_stack_take(struct stall_watch *watch, int64_t start)
+{
+    uint32_t            stack;
+    struct thread_slot *slot;
+
+    slot = main_slot();
+    if (slot == NULL) {
+        return;
+    }
+
+    stack = stack_of_blocked(watch, slot, start);
+    watch->blocked_stack = stack;
+
+    if (stack != STACK_TABLE_NONE) {
+        stall_seen(watch, start, stack);
+    }
+}
+
+
+/* The stack was seen in the stall that began at start. */
+static void
+stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
+{
+    uint32_t i;
+
+    if (watch->start_ns != start) {
+        watch->start_ns = start;
+        watch->n_stacks = 0;
+        watch->n_seen = 0;
+    }
+
+    for (i = 0; i < watch->n_stacks; i++) {
+        if (watch->stacks[i].stack == stack) {
+            break;
+        }
+    }
+
+    if (i == STALL_STACKS) {
+        i = STALL_STACKS - 1;
+        watch->stacks[i].stack = stack_table_find_mark(
+            watch->table, MAIN_THREAD, STACK_FRAME_OTHER);
+
+    } else if (i == watch->n_stacks) {
+        watch->stacks[i].stack = stack;
+        watch->stacks[i].seen = 0;
+        watch->n_stacks++;
+    }
+
+    watch->stacks[i].seen++;
+    watch->n_seen++;
+    watch->counters.samples++;
+}
+
+
+/* Divides the stall's time by the stacks that were seen; the sum is exact. */
+static void
+stall_divide(struct stall_watch *watch, int64_t duration)
+{
+    uint32_t i;
+    int64_t  part, share;
+
+    part = duration / watch->n_seen;
+    share = duration - part * watch->n_seen;
+
+    for (i = 0; i < watch->n_stacks; i++) {
+        share += part * watch->stacks[i].seen;
+        stack_table_count(watch->table, watch->stacks[i].stack, i == 0, share);
+        share = 0;
+    }
+}
+
+
+static void
+stall_settle(struct stall_watch *watch, const struct loop_stall *stall)
+{
+    watch->counters.stalls++;
+    watch->counters.ns += (uint64_t) stall->duration_ns;
+
+    if (watch->start_ns == stall->start_ns) {
+        stall_divide(watch, stall->duration_ns);
+
+    } else if (watch->cpu_start_ns == stall->start_ns) {
+        stack_table_add(watch->table, MAIN_THREAD, watch->cpu_stack.frames,
+                        watch->cpu_stack.n_frames, 1, stall->duration_ns);
+
+    } else {
+        watch->counters.lost++;
+        stack_table_count(
+            watch->table,
+            stack_table_find_mark(watch->table, MAIN_THREAD, STACK_FRAME_LOST),
+            1, stall->duration_ns);
+    }
+}
+
+
+void
+stall_watch_sample(struct stall_watch         *watch,
+                   const struct sample_record *record,
+                   const struct unwound_stack *stack)
+{
+    const struct loop_stall *stall;
+
+    if (record->turn_start_ns == 0) {
+        return;
+    }
+
+    /* no more samples of the turns before come */
+    while ((stall = loop_stall_peek(loop_stalls_written())) != NULL
+           && stall->start_ns < record->turn_start_ns) {
+        stall_settle(watch, stall);
+        loop_stall_release();
+    }
+
+    if (record->wanted & SAMPLE_FOR_STALL) {
+        stall_seen(watch, record->turn_start_ns,
+                   stack_table_find(watch->table, MAIN_THREAD, stack->frames,
+                                    stack->n_frames));
+        return;
+    }
+
+    watch->cpu_start_ns = record->turn_start_ns;
+    watch->cpu_stack.n_frames = stack->n_frames;
+    memcpy(watch->cpu_stack.frames, stack->frames,
+           stack->n_frames * sizeof(stack->frames[0]));
+}
+
+
+/* The stalls that the hook counted and did not list are "[lost]". */
+static void
+unlisted_settle(struct stall_watch *watch)
+{
+    uint64_t count, ns;
+
+    count = atomic_load(&loop_state.unlisted) - watch->unlisted;
+    ns = atomic_load(&loop_state.unlisted_ns) - watch->unlisted_ns;
+
+    if (count == 0 && ns == 0) {
+        return;
+    }
+
+    watch->unlisted += count;
+    watch->unlisted_ns += ns;
+    watch->counters.stalls += count;
+    watch->counters.lost += count;
+    watch->counters.ns += ns;
+
+    stack_table_count(
+        watch->table,
+        stack_table_find_mark(watch->table, MAIN_THREAD, STACK_FRAME_LOST),
+        (int64_t) count, (int64_t) ns);
+}
+
+
+void
+stall_watch_settle(struct stall_watch *watch, uint64_t end)
+{
+    const struct loop_stall *stall;
+
+    while ((stall = loop_stall_peek(end)) != NULL) {
+        stall_settle(watch, stall);
+        loop_stall_release();
+    }
+
+    unlisted_settle(watch);
+}

@@ -1,0 +1,118 @@
+
+/*
+ * The stall engine: what the event loop did in turns that were too long.
+ *
+ * Stalls are counted and timed by the loop's own hook (sample/loop_hook.h),
+ * each exactly. While a turn is over the threshold this engine takes stacks of
+ * the main thread: by a signal if it runs, from outside if it is blocked. When
+ * the stall is over its time is divided by those stacks; the stall itself is
+ * counted once, with the first. A stall in which none was taken has the stack
+ * of the turn's last CPU sample, or is "[lost]".
+ *
+ * It looks at the loop as often as it must to see a turn that is half as long
+ * again as the threshold, and sleeps, until the hook wakes it, where the loop
+ * does not turn. Profiler thread only, but for init and destroy.
+ */
+
+
+#ifndef NPROF_STALL_WATCH_H
+#define NPROF_STALL_WATCH_H
+
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aggregate/stack_table.h"
+#include "sample/blocked_stack.h"
+#include "unwind/stack_unwind.h"
+
+
+/* Stacks that a stall's time is divided by; of any more, the last ones count as
+   "[other]". */
+#define STALL_STACKS 256
+
+
+struct stall_counters {
+    uint64_t stalls;
+    uint64_t ns;
+
+    /* Stacks taken, and stalls without any. */
+    uint64_t samples;
+    uint64_t lost;
+};
+
+
+struct stall_stack {
+    uint32_t stack;
+    uint32_t seen;
+};
+
+
+struct stall_watch {
+    struct stack_table    *table;
+    struct stack_unwinder *unwinder;
+    int64_t                threshold_ns;
+
+    /* When to look next (CLOCK_MONOTONIC); or that the hook will wake us. */
+    int64_t due_ns;
+    bool    asleep;
+
+    /* The turns at the last look, and the looks since there was one. */
+    uint64_t turns;
+    unsigned quiet;
+
+    /* The turn that stacks were taken of last: those, and how many. */
+    int64_t            start_ns;
+    struct stall_stack stacks[STALL_STACKS];
+    uint32_t           n_stacks;
+    uint32_t           n_seen;
+
+    /* Where the turn's main thread was blocked at the last look, and its CPU
+       clock then; STACK_TABLE_NONE if it was not. */
+    uint32_t blocked_stack;
+    int64_t  blocked_cpu_ns;
+
+    /* The last CPU sample that was taken in a turn: which turn, which stack. */
+    int64_t              cpu_start_ns;
+    struct unwound_stack cpu_stack;
+
+    /* How much of the hook's counters is in the table already. */
+    uint64_t unlisted;
+    uint64_t unlisted_ns;
+
+    union blocked_sample sample;
+    struct unwound_stack stack;
+
+    struct stall_counters counters;
+};
+
+
+/* table and unwinder outlive the watch, which is all zero. */
+void stall_watch_init(struct stall_watch *watch, struct stack_table *table,
+                      struct stack_unwinder *unwinder, int64_t threshold_ns);
+
+/* When to look next, CLOCK_MONOTONIC; INT64_MAX if the hook will wake us. */
+int64_t stall_watch_due(const struct stall_watch *watch);
+
+/*
+ * Looks at the loop if that is due; else returns at once. Returns false if it
+ * can't until samples of earlier stalls are drained; then it is due still.
+ */
+bool stall_watch_look(struct stall_watch *watch);
+
+/*
+ * Takes a sample of the main thread that came through its ring, and its
+ * stack; in the order of the ring.
+ */
+void stall_watch_sample(struct stall_watch         *watch,
+                        const struct sample_record *record,
+                        const struct unwound_stack *stack);
+
+/*
+ * Adds to the table those stalls of the first `end` (loop_stalls_written()) that
+ * are not in it yet; their samples must have been drained.
+ */
+void stall_watch_settle(struct stall_watch *watch, uint64_t end);
+
+
+#endif /* NPROF_STALL_WATCH_H */

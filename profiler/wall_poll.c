@@ -1,0 +1,271 @@
+
+/*
+ * Wall time; see wall_poll.h.
+ */
+
+
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "nprof_clock.h"
+#include "sample/sample_request.h"
+#include "wall_poll.h"
+
+
+void
+wall_poll_init(struct wall_poll *wall, struct stack_table *table,
+               struct stack_unwinder *unwinder)
+{
+    wall->table = table;
+    wall->unwinder = unwinder;
+
+    if (getrandom(&wall->random, sizeof(wall->random), GRND_NONBLOCK)
+        != sizeof(wall->random)) {
+        wall->random = (uint64_t) clock_ns(CLOCK_MONOTONIC);
+    }
+
+    wall->random |= 1;
+}
+
+
+int64_t
+wall_poll_due(const struct wall_poll *wall)
+{
+    return wall->due_ns;
+}
+
+
+/* Random, so that what happens at regular times is not met, or missed, each
+   time. */
+static int64_t
+gap(struct wall_poll *wall)
+{
+    wall->random ^= wall->random << 13;
+    wall->random ^= wall->random >> 7;
+    wall->random ^= wall->random << 17;
+
+    return WALL_POLL_MEAN_NS / 2 + (int64_t) (wall->random % WALL_POLL_MEAN_NS);
+}
+
+
+/* The gap goes to the stack. */
+static void
+gap_add(struct wall_poll *wall, struct wall_thread *thread, uint32_t stack,
+        int64_t ns)
+{
+    thread->last = stack;
+    stack_table_count(wall->table, stack, 1, ns);
+}
+
+
+static void
+gap_lost(struct wall_poll *wall, const struct thread_slot *slot,
+         struct wall_thread *thread, int64_t ns)
+{
+    wall->counters.lost++;
+    gap_add(wall, thread,
+            stack_table_find_mark(wall->table, slot->name, STACK_FRAME_LOST),
+            ns);
+}
+
+
+/* The thread is not where it was: where it is now is found, or asked for. */
+static void
+look_anew(struct wall_poll *wall, struct thread_slot *slot,
+          struct wall_thread *thread, int64_t ns)
+{
+    thread->stack = STACK_TABLE_NONE;
+
+    switch (blocked_stack_take(slot, &wall->sample, &thread->cpu_ns)) {
+    case THREAD_RUNNING:
+        if (sample_request(slot, SAMPLE_FOR_WALL) == 0) {
+            thread->pending_ns = ns;
+            return;
+        }
+        break;
+
+    case THREAD_BLOCKED:
+        stack_unwind(wall->unwinder, &wall->sample.record, slot->main_thread,
+                     &wall->stack);
+        thread->stack = stack_table_find(
+            wall->table, slot->name, wall->stack.frames, wall->stack.n_frames);
+        gap_add(wall, thread, thread->stack, ns);
+        return;
+
+    default: /* THREAD_UNKNOWN */
+        break;
+    }
+
+    gap_lost(wall, slot, thread, ns);
+}
+
+
+/* A gap has passed; this is what the thread does at its end. */
+static void
+look_at(struct wall_poll *wall, struct thread_slot *slot,
+        struct wall_thread *thread, int64_t ns)
+{
+    int64_t cpu_ns;
+
+    cpu_ns = thread_cpu_ns(slot);
+
+    if (cpu_ns < 0) {
+        /* it is gone, who knows since when */
+        return;
+    }
+
+    if (cpu_ns == thread->cpu_ns && thread->pending_ns != 0) {
+        /* it waits for a processor, and has not seen the signal yet */
+        thread->pending_ns += ns;
+        return;
+    }
+
+    if (cpu_ns == thread->cpu_ns && thread->stack != STACK_TABLE_NONE) {
+        wall->counters.unmoved++;
+        gap_add(wall, thread, thread->stack, ns);
+        return;
+    }
+
+    if (thread->pending_ns != 0) {
+        gap_lost(wall, slot, thread, thread->pending_ns);
+        thread->pending_ns = 0;
+    }
+
+    thread->cpu_ns = cpu_ns;
+    look_anew(wall, slot, thread, ns);
+}
+
+
+/* The same of this very thread, which runs now and waited before. */
+static void
+look_at_own(struct wall_poll *wall, struct thread_slot *slot,
+            struct wall_thread *thread, int64_t ns)
+{
+    wall->own = slot;
+
+    if (thread->stack == STACK_TABLE_NONE) {
+        thread->pending_ns += ns;
+        return;
+    }
+
+    wall->counters.unmoved++;
+    gap_add(wall, thread, thread->stack, ns);
+}
+
+
+void
+wall_poll_look(struct wall_poll *wall, size_t n_slots)
+{
+    size_t              i;
+    pid_t               own_tid;
+    int64_t             now, since;
+    struct wall_thread *thread;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    wall->due_ns = now + gap(wall);
+    own_tid = gettid();
+
+    for (i = 0; i < n_slots; i++) {
+        if (!thread_slots[i].used) {
+            continue;
+        }
+
+        thread = &wall->threads[i];
+        since = thread->since_ns;
+        thread->since_ns = now;
+
+        if (since == 0) {
+            thread->stack = STACK_TABLE_NONE;
+            thread->last = STACK_TABLE_NONE;
+            continue;
+        }
+
+        wall->counters.looks++;
+
+        if (thread_slots[i].tid == own_tid) {
+            look_at_own(wall, &thread_slots[i], thread, now - since);
+        } else {
+            look_at(wall, &thread_slots[i], thread, now - since);
+        }
+    }
+}
+
+
+void
+wall_poll_settle(struct wall_poll *wall, size_t n_slots)
+{
+    size_t              i;
+    int64_t             now, ns;
+    struct wall_thread *thread;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    for (i = 0; i < n_slots; i++) {
+        thread = &wall->threads[i];
+
+        if (!thread_slots[i].used || thread->last == STACK_TABLE_NONE
+            || thread->since_ns == 0) {
+            continue;
+        }
+
+        ns = now - thread->since_ns;
+        thread->since_ns = now;
+
+        if (thread->pending_ns != 0) {
+            thread->pending_ns += ns;
+        } else {
+            stack_table_count(wall->table, thread->last, 0, ns);
+        }
+    }
+}
+
+
+void
+wall_poll_before_wait(struct wall_poll *wall)
+{
+    if (wall->own != NULL
+        && wall->threads[wall->own - thread_slots].stack == STACK_TABLE_NONE) {
+        (void) sample_request(wall->own, SAMPLE_FOR_WALL);
+    }
+}
+
+
+void
+wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
+                 const struct unwound_stack *stack)
+{
+    uint32_t            index;
+    struct wall_thread *thread;
+
+    thread = &wall->threads[slot - thread_slots];
+
+    if (thread->pending_ns == 0) {
+        /* it came too late: the gap is lost already */
+        return;
+    }
+
+    index = stack_table_find(wall->table, slot->name, stack->frames,
+                             stack->n_frames);
+    gap_add(wall, thread, index, thread->pending_ns);
+    thread->pending_ns = 0;
+
+    if (slot == wall->own) {
+        thread->stack = index;
+    }
+}
+
+
+void
+wall_poll_forget(struct wall_poll *wall, const struct thread_slot *slot)
+{
+    struct wall_thread *thread;
+
+    thread = &wall->threads[slot - thread_slots];
+
+    if (thread->pending_ns != 0) {
+        gap_lost(wall, slot, thread, thread->pending_ns);
+    }
+
+    memset(thread, 0, sizeof(*thread));
+}
