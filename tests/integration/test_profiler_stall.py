@@ -1,0 +1,245 @@
+"""What held the event loop up: stall profiles and the histogram of turns."""
+
+import os
+import statistics
+import subprocess
+import threading
+import time
+
+import pytest
+
+from nginx_instance import ALGORITHMS, SOURCE, wait_until
+from pprof_profile import Profile
+
+PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
+SLEEP, POLL, FRAME, BURN, BOTH = range(5)
+
+
+@pytest.fixture(scope="module")
+def blocking(tmp_path_factory):
+    """tests/plugins/blocking_plugin.c"""
+    folder = tmp_path_factory.mktemp("blocking")
+    for part in (folder, *folder.parents[:2]):
+        part.chmod(0o755)
+    path = folder / "blocking.so"
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-g", "-shared",
+         "-fPIC", f"-I{SOURCE / 'algorithms'}", "-o", path,
+         SOURCE / "tests" / "plugins" / "blocking_plugin.c"], check=True)
+    return path
+
+
+def configure(nginx, blocking, main="", pool=2):
+    """Starts nginx; /pool, and its threads, are there if pool is not 0."""
+    thread_pool = f"thread_pool sorters threads={pool};" if pool else ""
+    pooled = ("location = /pool { count; count_sort v1; "
+              "count_threads sorters; }" if pool else "")
+    nginx.write_conf(
+        modules=PROFILER, main="profiler on;" + thread_pool + main,
+        http=f"""count_plugin v1 {ALGORITHMS}/libsort_v1.so;
+        count_plugin blocking {blocking};
+        client_max_body_size 64m; client_body_buffer_size 1m;""",
+        server=pooled + """
+        location = /v1 { count; count_sort v1; }
+        location = /block { count; count_sort blocking; }
+        location = /x { return 200 x; }
+        location = /debug/fgprof { profiler_endpoint; }
+        location /debug/pprof/ { profiler_endpoint; }""")
+    return nginx.start()
+
+
+def block(nginx, how, ms):
+    answer = nginx.post("/block", f"{how} {ms}")
+    assert answer.status == 200, answer
+    return answer.json()["sort_ns"]
+
+
+class Capture:
+    """A profile of the time that it is entered for, and a little more."""
+
+    def __init__(self, nginx, path="stall", seconds=2):
+        self._nginx, self._path = nginx, f"{path}?seconds={seconds}"
+        self._thread = threading.Thread(target=self._run)
+        self.answer = None
+        self.profile = None
+
+    def _run(self):
+        self.answer = self._nginx.get(f"/debug/pprof/{self._path}")
+
+    def __enter__(self):
+        self._thread.start()
+        time.sleep(0.3)
+        return self
+
+    def __exit__(self, *_):
+        self._thread.join()
+        assert self.answer.status == 200
+        self.profile = Profile(self.answer.body).check()
+
+
+def status(nginx):
+    return nginx.get("/debug/pprof/status").json()
+
+
+def test_bubble_sort_is_named_with_its_duration(nginx, blocking):
+    """200 ms of bubble sort in the event loop: the stall's time is the turn's
+    (not a multiple of anything), and all of it is under the sort."""
+    configure(nginx, blocking)
+    numbers = " ".join(str(i * 7919 % 100003) for i in range(6000))
+    spent = []
+    while not spent or spent[-1] < 200e6:
+        numbers += " " + numbers[:len(numbers) // 4]
+        spent.append(nginx.post("/v1", numbers).json()["sort_ns"])
+    before = status(nginx)["stall"]
+    with Capture(nginx, seconds=4) as capture:
+        took = [nginx.post("/v1", numbers).json()["sort_ns"]
+                for _ in range(3)]
+    profile = capture.profile
+    assert profile.types == [("stalls", "count"), ("delay", "nanoseconds")]
+    assert profile.total(0) == 3
+    assert sum(took) <= profile.total(1) < 1.05 * sum(took)
+    assert profile.total(1, "bubble_sort", "count") > 0.95 * profile.total(1)
+    for names, labels, _ in profile.samples:
+        assert names[-1] == "_start"
+        assert labels["thread"] == "main"
+    after = status(nginx)["stall"]
+    assert after["stalls"] - before["stalls"] == 3
+    assert after["ns"] - before["ns"] == profile.total(1)
+    assert after["lost"] == before["lost"]
+
+
+def test_no_stall_with_a_thread_pool(nginx, blocking):
+    configure(nginx, blocking, "profiler_stall_threshold 50ms;")
+    numbers = " ".join(str(i * 7919 % 100003) for i in range(20000))
+    with Capture(nginx, seconds=3) as capture:
+        assert nginx.post("/pool", numbers).json()["sort_ns"] > 100e6
+    assert capture.profile.samples == []
+    assert status(nginx)["stall"]["stalls"] == 0
+
+
+@pytest.mark.parametrize("how,names", [
+    (SLEEP, ("clock_nanosleep", "block_in_sleep")),
+    (POLL, ("poll", "block_in_poll")),
+    (FRAME, ("clock_nanosleep", "block_in_sleep", "block_in_frame")),
+    (BURN, ("block_in_burn",)),
+])
+def test_what_blocks_is_named(nginx, blocking, how, names):
+    """Blocked threads are seen without a signal: not one sleep is cut short,
+    and the stack is whole."""
+    configure(nginx, blocking)
+    with Capture(nginx) as capture:
+        took = [block(nginx, how, 200) for _ in range(4)]
+    profile = capture.profile
+    assert profile.total(0) == 4
+    assert sum(took) <= profile.total(1) < 1.05 * sum(took)
+    assert (profile.total(1, *names, "block_sort", "count")
+            > 0.95 * profile.total(1)), profile.samples
+    for stack, _, _ in profile.samples:
+        assert stack[-1] == "_start", stack
+    if how != BURN:
+        assert {stack[0] for stack, _, _ in profile.samples} == {names[0]}
+
+
+def test_the_time_of_a_stall_is_divided(nginx, blocking):
+    configure(nginx, blocking)
+    with Capture(nginx, seconds=4) as capture:
+        took = sum(block(nginx, BOTH, 600) for _ in range(3))
+    profile = capture.profile
+    assert profile.total(0) == 3
+    assert took <= profile.total(1) < 1.05 * took
+    burnt = profile.total(1, "block_in_burn") / profile.total(1)
+    assert 0.4 < burnt < 0.6
+    assert profile.total(1, "block_in_sleep") > 0.4 * profile.total(1)
+
+
+def test_short_stalls_have_stacks(nginx, blocking):
+    """Of 30 ms with a threshold of 10 ms, each; below it there is none."""
+    configure(nginx, blocking, "profiler_stall_threshold 120ms;")
+    with Capture(nginx, seconds=3) as capture:
+        for _ in range(10):
+            block(nginx, SLEEP, 100)
+        took = sum(block(nginx, SLEEP, 190) for _ in range(5))
+    assert capture.profile.total(0) == 5
+    assert took <= capture.profile.total(1) < 1.1 * took
+    assert capture.profile.total(0, "block_in_sleep") == 5
+    assert status(nginx)["stall"]["threshold_ms"] == 120
+
+
+def test_only_stalls(nginx, blocking):
+    """Without CPU profiles no thread has a timer, and stalls are seen."""
+    configure(nginx, blocking, "profiler_types stall;")
+    with open(f"/proc/{nginx.worker}/timers", encoding="ascii") as timers:
+        assert timers.read() == ""
+    with Capture(nginx) as capture:
+        block(nginx, BURN, 300)
+    assert capture.profile.total(0, "block_in_burn") == 1
+    assert status(nginx)["types"] == ["stall"]
+    assert "cpu" not in status(nginx)
+    assert status(nginx)["threads"]["sampled"] == 1
+
+
+def test_histogram_counts_the_turns(nginx, blocking):
+    """A request on its own connection takes a few turns; each is counted, and
+    one of 200 ms is where it belongs."""
+    configure(nginx, blocking)
+    wait_until(lambda: status(nginx)["loop"]["turns"] > 0, "the loop turns")
+    before = status(nginx)["loop"]
+    for _ in range(200):
+        assert nginx.get("/x").status == 200
+    block(nginx, SLEEP, 200)
+    after = status(nginx)["loop"]
+    turns = after["turns"] - before["turns"]
+    assert 200 <= turns <= 202 * 6 + 20
+    assert sum(b["turns"] for b in after["histogram"]) == after["turns"]
+    bounds = [b["under_us"] for b in after["histogram"]]
+    assert bounds == sorted(bounds)
+    assert all(b & (b - 1) == 0 for b in bounds)
+    slow = [b["turns"] for b in after["histogram"] if b["under_us"] == 262144]
+    assert slow == [1]
+    assert 200e6 < after["turns_ns"] - before["turns_ns"] < 2e9
+
+
+def test_idle_loop_is_left_alone(nginx, blocking):
+    """The profiler thread of an idle worker wakes up ten times a second, with
+    stalls watched and without."""
+    def wakes(types):
+        configure(nginx, blocking, f"profiler_types {types};")
+        time.sleep(1.5)
+        tid = [int(t) for t in os.listdir(f"/proc/{nginx.worker}/task")
+               if open(f"/proc/{nginx.worker}/task/{t}/comm",
+                       encoding="ascii").read() == "nprof-profiler\n"][0]
+
+        def switches():
+            with open(f"/proc/{nginx.worker}/task/{tid}/status",
+                      encoding="ascii") as text:
+                return int([line for line in text if line.startswith(
+                    "voluntary")][0].split()[1])
+        before = switches()
+        time.sleep(5)
+        count = switches() - before
+        nginx.stop()
+        return count
+    assert wakes("cpu") <= 60
+    assert wakes("cpu stall") <= 60
+
+
+def test_fgprof_serves_wall(nginx, blocking):
+    configure(nginx, blocking, "profiler_types wall;")
+    answer = nginx.get("/debug/fgprof?seconds=1")
+    assert answer.status == 200
+    profile = Profile(answer.body).check()
+    assert profile.types == [("samples", "count"), ("wall", "nanoseconds")]
+    assert profile.total(1, "epoll_wait") > 0
+
+
+def test_durations_are_exact(nginx, blocking):
+    """The stalls of sleeps of many lengths sum to the sleeps' own time."""
+    configure(nginx, blocking)
+    over = []
+    for ms in (100, 123, 177):
+        before = status(nginx)["stall"]["ns"]
+        took = block(nginx, SLEEP, ms)
+        over.append(status(nginx)["stall"]["ns"] - before - took)
+    # what the request does besides; far below a millisecond, preemption aside
+    assert min(over) >= 0
+    assert statistics.median(over) < 5e6
