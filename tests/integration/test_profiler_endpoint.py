@@ -56,7 +56,8 @@ def test_profile_is_not_compressed_twice(nginx):
 
 
 @pytest.mark.parametrize("path", ["", "profile", "profile?seconds=20",
-                                  "symbol", "cmdline", "status"])
+                                  "wall", "stall?seconds=20", "symbol",
+                                  "cmdline", "status"])
 def test_head_answers_at_once(profiled, path):
     start = time.monotonic()
     answer = profiled.request("HEAD", f"/debug/pprof/{path}")
@@ -109,7 +110,7 @@ def test_redirect_to_the_slash(profiled):
 def test_index_lists_the_paths(profiled):
     answer = profiled.get("/debug/pprof/")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    for name in ("profile", "symbol", "cmdline", "status"):
+    for name in ("profile", "wall", "stall", "symbol", "cmdline", "status"):
         assert f'href="{name}"' in answer.text
 
 
@@ -174,6 +175,15 @@ def test_off_is_an_empty_profile(nginx):
     profile = Profile(answer.body)
     assert profile.samples == []
     assert profile.types == [("samples", "count"), ("cpu", "nanoseconds")]
+    for path, types in (
+            ("stall", [("stalls", "count"), ("delay", "nanoseconds")]),
+            ("wall", [("samples", "count"), ("wall", "nanoseconds")])):
+        answer = nginx.get(f"/debug/pprof/{path}")
+        assert (answer.headers["Content-Disposition"]
+                == f'attachment; filename="{path}"')
+        profile = Profile(answer.body).check()
+        assert profile.samples == []
+        assert profile.types == types
     assert nginx.get("/debug/pprof/status").json() == {
         "profiler": "off", "reason": "profiler is off in the configuration"}
     assert nginx.get("/debug/pprof/symbol").status == 200
@@ -263,6 +273,21 @@ def test_refused_locations(nginx, conf, reason):
     ("profiler_rate 9; profiler_rate 9;",
      '"profiler_rate" directive is duplicate'),
     ("profiler_max_seconds 0;", "value must be between 1 and 3600"),
+    ("profiler_types;", "invalid number of arguments"),
+    ("profiler_types cpu heap;",
+     'type "heap" in "profiler_types" directive is not in this build'),
+    ("profiler_types cpu cpus;", 'type "cpus" in "profiler_types" directive '
+     "is none of cpu, wall and stall"),
+    ('profiler_types "";', 'type "" in "profiler_types" directive is none of'),
+    ("profiler_types wall cpu wall;",
+     'type "wall" in "profiler_types" directive is given twice'),
+    ("profiler_types cpu; profiler_types wall;",
+     '"profiler_types" directive is duplicate'),
+    ("profiler_stall_threshold 0;", "value must be between 1ms and 60s"),
+    ("profiler_stall_threshold 61s;", "value must be between 1ms and 60s"),
+    ("profiler_stall_threshold x;", "invalid value"),
+    ("profiler_stall_threshold 1s; profiler_stall_threshold 1s;",
+     '"profiler_stall_threshold" directive is duplicate'),
 ])
 def test_refused_directives(nginx, directive, reason):
     nginx.write_conf(modules=PROFILER, main=directive)

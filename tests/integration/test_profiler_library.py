@@ -164,3 +164,52 @@ with open("/proc/self/timers") as timers:
 assert text.count("notify:") <= 3, text
 assert library.stop(handle, 2000) == 0
 """, burner, 60 if long_run else 3)
+
+
+@pytest.mark.parametrize("method", ["epoll", "poll", "select"])
+def test_turns_of_any_event_loop(method):
+    """The main program's waits are a loop's, by any of the three calls; those
+    of other threads, and what a library waits for, are not."""
+    run("""
+import json, select, sys, threading, time
+from pprof_profile import Profile
+waits = {"epoll": lambda: select.epoll().poll(0.01),
+         "poll": lambda: select.poll().poll(10),
+         "select": lambda: select.select([], [], [], 0.01)}
+wait = waits[sys.argv[1]]
+def status():
+    assert job_start(handle, STATUS)[0] == 0
+    return json.loads(job_wait(handle))
+assert library.prepare() == 0
+rc, handle = start(types=(STALL,), threshold=50)
+assert rc == 0 and library.warning(handle) is None
+stop = threading.Event()
+def other():
+    while not stop.is_set():
+        wait()
+thread = threading.Thread(target=other)
+thread.start()
+wait()
+wait()
+before = status()["loop"]["turns"]
+rc, job = job_start(handle, STALL)
+assert rc == 0
+for _ in range(20):
+    wait()
+start_ns = time.monotonic_ns()
+time.sleep(0.2)
+took = time.monotonic_ns() - start_ns
+wait()
+library.job_finish(job)
+stop.set()
+thread.join()
+profile = Profile(job_wait(handle))
+turns = status()["loop"]["turns"] - before
+assert 21 <= turns <= 25, turns
+assert profile.total(0) == 1, profile.samples
+assert took <= profile.total(1) < took + 20e6, (profile.total(1), took)
+assert profile.total(1, "clock_nanosleep") == profile.total(1)
+assert job_start(handle, CPU)[0] == job_start(handle, WALL)[0]
+assert job_start(handle, WALL)[0] < 0
+assert library.stop(handle, 2000) == 0
+""", method)

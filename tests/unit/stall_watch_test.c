@@ -1,0 +1,256 @@
+/*
+ * Stalls and their stacks: what is counted, how a stall's time is divided, and
+ * which samples belong to which. The loop's hook is played by the tests.
+ */
+
+#include <criterion/criterion.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sample/loop_hook.h"
+#include "stall_watch.h"
+
+
+#define MS 1000000
+
+
+static struct module_identity identity;
+static struct module_table    modules;
+static struct stack_table    *table;
+static struct stall_watch    *watch;
+static struct stack_snapshot *since;
+
+
+static void
+setup(void)
+{
+    static const struct stack_table_bounds bounds = {1024, 16384};
+
+    modules.identities[0] = &identity;
+    modules.n_identities = 1;
+    table = stack_table_create(&modules, &bounds);
+    watch = calloc(1, sizeof(*watch));
+    stall_watch_init(watch, table, NULL, 10 * MS);
+    since = stack_table_snapshot(table);
+}
+
+
+TestSuite(stall_watch, .init = setup, .timeout = 30);
+
+
+/* The hook's part: a turn that was too long is over. */
+static void
+stall_ends(int64_t start_ns, int64_t duration_ns)
+{
+    uint64_t n = loop_state.stalls_written;
+
+    loop_state.stalls[n % LOOP_STALLS].start_ns = start_ns;
+    loop_state.stalls[n % LOOP_STALLS].duration_ns = duration_ns;
+    loop_state.stalls_written = n + 1;
+}
+
+
+/* A sample that came through the ring: its stack is the one frame. */
+static void
+sample(uint32_t wanted, int64_t turn_start_ns, uint64_t address)
+{
+    struct sample_record        record;
+    static struct unwound_stack stack;
+
+    memset(&record, 0, sizeof(record));
+    record.wanted = wanted;
+    record.turn_start_ns = turn_start_ns;
+    stack.n_frames = 1;
+    stack.frames[0].address = address;
+    stack.frames[0].module = 0;
+    stack.frames[0].kind = STACK_FRAME_CODE;
+    stall_watch_sample(watch, &record, &stack);
+}
+
+
+static void
+settle(void)
+{
+    stall_watch_settle(watch, loop_stalls_written());
+}
+
+
+/* Count and nanoseconds of the stack of that address; 0: of "[lost]". */
+static void
+expect(uint64_t address, int64_t count, int64_t ns)
+{
+    size_t                    i;
+    int64_t                   values[STACK_VALUES] = {0, 0};
+    struct stack_profile     *profile = stack_table_profile(table, since);
+    const struct stack_frame *frame;
+
+    for (i = 0; i < profile->n_samples; i++) {
+        frame = profile->samples[i].frames;
+        cr_assert_str_eq(profile->samples[i].thread, "main");
+
+        if (frame->kind == STACK_FRAME_LOST ? address == 0
+                                            : frame->address == address) {
+            values[STACK_COUNT] += profile->samples[i].values[STACK_COUNT];
+            values[STACK_NANOSECONDS]
+                += profile->samples[i].values[STACK_NANOSECONDS];
+        }
+    }
+
+    cr_assert_eq(values[STACK_COUNT], count, "%#lx: %ld", (long) address,
+                 (long) values[STACK_COUNT]);
+    cr_assert_eq(values[STACK_NANOSECONDS], ns, "%#lx: %ld", (long) address,
+                 (long) values[STACK_NANOSECONDS]);
+    stack_profile_free(profile);
+}
+
+
+Test(stall_watch, time_is_divided_and_sums_are_exact)
+{
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    sample(SAMPLE_FOR_STALL, 100, 2);
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    stall_ends(100, 20 * MS + 2);
+    settle();
+
+    /* the rest of the division is the first one's */
+    expect(1, 1, (20 * MS + 2) / 3 * 2 + (20 * MS + 2) % 3);
+    expect(2, 0, (20 * MS + 2) / 3);
+    cr_assert_eq(watch->counters.stalls, 1);
+    cr_assert_eq(watch->counters.samples, 3);
+    cr_assert_eq(watch->counters.ns, 20 * MS + 2);
+    cr_assert_eq(watch->counters.lost, 0);
+}
+
+
+Test(stall_watch, a_stall_that_goes_on_is_not_counted_yet)
+{
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    settle();
+    expect(1, 0, 0);
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    stall_ends(100, 11 * MS);
+    settle();
+    expect(1, 1, 11 * MS);
+}
+
+
+Test(stall_watch, samples_go_to_their_own_stall)
+{
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    stall_ends(100, 10 * MS);
+    /* of the next stall, drained together with the first one's */
+    sample(SAMPLE_FOR_STALL, 200, 2);
+    sample(SAMPLE_FOR_STALL, 200, 3);
+    stall_ends(200, 30 * MS);
+    settle();
+    expect(1, 1, 10 * MS);
+    expect(2, 1, 15 * MS);
+    expect(3, 0, 15 * MS);
+}
+
+
+Test(stall_watch, a_sample_between_turns_is_of_none)
+{
+    sample(SAMPLE_FOR_STALL, 0, 1);
+    stall_ends(100, 10 * MS);
+    settle();
+    expect(1, 0, 0);
+    expect(0, 1, 10 * MS);
+    cr_assert_eq(watch->counters.lost, 1);
+}
+
+
+Test(stall_watch, cpu_samples_stand_in_where_there_are_no_others)
+{
+    sample(SAMPLE_FOR_CPU, 100, 1);
+    sample(SAMPLE_FOR_CPU, 100, 2);
+    stall_ends(100, 12 * MS);
+    sample(SAMPLE_FOR_CPU, 300, 3);
+    stall_ends(500, 14 * MS);
+    /* they do not where there are: both would count the same time */
+    sample(SAMPLE_FOR_CPU, 700, 4);
+    sample(SAMPLE_FOR_STALL, 700, 5);
+    sample(SAMPLE_FOR_CPU, 700, 4);
+    stall_ends(700, 16 * MS);
+    settle();
+    expect(1, 0, 0);
+    expect(2, 1, 12 * MS);
+    expect(3, 0, 0);
+    expect(0, 1, 14 * MS);
+    expect(4, 0, 0);
+    expect(5, 1, 16 * MS);
+}
+
+
+Test(stall_watch, more_stacks_than_there_is_room_for)
+{
+    unsigned              i;
+    int64_t               ns = 0;
+    struct stack_profile *profile;
+
+    for (i = 1; i <= 2 * STALL_STACKS; i++) {
+        sample(SAMPLE_FOR_STALL, 100, i);
+    }
+
+    stall_ends(100, 12345678);
+    settle();
+    profile = stack_table_profile(table, since);
+
+    for (i = 0; i < profile->n_samples; i++) {
+        ns += profile->samples[i].values[STACK_NANOSECONDS];
+    }
+
+    cr_assert_eq(ns, 12345678);
+    stack_profile_free(profile);
+}
+
+
+Test(stall_watch, what_the_hook_could_not_list_is_lost)
+{
+    loop_state.unlisted = 3;
+    loop_state.unlisted_ns = 33 * MS;
+    settle();
+    settle();
+    expect(0, 3, 33 * MS);
+    loop_state.unlisted = 4;
+    loop_state.unlisted_ns = 50 * MS;
+    settle();
+    expect(0, 4, 50 * MS);
+    cr_assert_eq(watch->counters.stalls, 4);
+}
+
+
+Test(stall_watch, sleeps_while_the_loop_does)
+{
+    int i;
+
+    for (i = 0; stall_watch_due(watch) != INT64_MAX; i++) {
+        cr_assert_lt(i, 10);
+        watch->due_ns = 0;
+        cr_assert(stall_watch_look(watch));
+    }
+
+    cr_assert(loop_watcher_sleeps());
+
+    /* the hook wakes it */
+    loop_state.turn_start_ns = INT64_MAX / 2;
+    loop_state.watcher_sleeps = false;
+    cr_assert(stall_watch_look(watch));
+    cr_assert_neq(stall_watch_due(watch), INT64_MAX);
+
+    /* no sleep while a turn runs */
+    cr_assert_not(loop_watcher_sleep());
+    cr_assert_not(loop_watcher_sleeps());
+}
+
+
+Test(stall_watch, earlier_stalls_are_drained_before_a_look)
+{
+    stall_ends(100, 10 * MS);
+    loop_state.turn_start_ns = 200;
+    watch->due_ns = 0;
+    cr_assert_not(stall_watch_look(watch));
+    settle();
+    cr_assert(stall_watch_look(watch));
+}
