@@ -137,7 +137,10 @@ def test_what_blocks_is_named(nginx, blocking, how, names):
     for stack, _, _ in profile.samples:
         assert stack[-1] == "_start", stack
     if how != BURN:
-        assert {stack[0] for stack, _, _ in profile.samples} == {names[0]}
+        # what follows, an answer that is written, may be seen as well
+        leaf = sum(values[1] for stack, _, values in profile.samples
+                   if stack[0] == names[0])
+        assert leaf > 0.95 * profile.total(1), profile.samples
 
 
 def test_the_time_of_a_stall_is_divided(nginx, blocking):

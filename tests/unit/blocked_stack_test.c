@@ -6,7 +6,6 @@
 
 #include <alloca.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 
 #include "burning_code.h"
@@ -44,14 +43,19 @@ wait_outer(void)
 }
 
 
-/* The frame's size is unknown, so it is found by the frame pointer. */
+/*
+ * The frame's size is unknown, so it is found by the frame pointer, which
+ * read() leaves where it is: in a register.
+ */
 static NOINLINE void
 wait_framed_inner(void)
 {
     char *room = alloca((size_t) atoi("300"));
 
-    __asm__ volatile("" ::"r"(room) : "memory");
-    wait_leaf();
+    while (read(pipe_fds[0], room, 1) < 0) {
+        interrupted++;
+    }
+
     STAY();
 }
 
@@ -148,7 +152,7 @@ Test(blocked_stack, the_whole_stack_is_seen)
 
 Test(blocked_stack, unknown_frame_pointers_are_bridged)
 {
-    int                   leaf, inner, outer;
+    int                   inner;
     int64_t               cpu_ns;
     struct sampled_thread sampled;
 
@@ -157,11 +161,10 @@ Test(blocked_stack, unknown_frame_pointers_are_bridged)
                  THREAD_BLOCKED);
     unwind_sample();
     cr_assert(sampled_stack.complete);
-    leaf = frame_find(&sampled_stack, 0, wait_leaf);
-    inner = frame_find(&sampled_stack, leaf + 1, wait_framed_inner);
-    outer = frame_find(&sampled_stack, inner + 1, wait_framed);
-    cr_assert(leaf >= 0 && inner == leaf + 1 && outer == inner + 1, "%d %d %d",
-              leaf, inner, outer);
+    cr_assert(sampled_stack.bridged);
+    inner = frame_find(&sampled_stack, 0, wait_framed_inner);
+    cr_assert_geq(inner, 1);
+    cr_assert(frame_in(&sampled_stack.frames[inner + 1], wait_framed));
     blocked_end(&sampled);
 }
 
@@ -227,11 +230,13 @@ Test(blocked_stack, a_thread_that_is_gone_is_nowhere)
 }
 
 
-/* Wakes up and sleeps again as fast as it can, in stacks of two kinds. */
+/*
+ * Wakes up and sleeps again as fast as it can, now in a shallow stack, then in
+ * one whose data lies where the shallow one had its return addresses.
+ */
 static NOINLINE void
 restless_one(void)
 {
-    (void) poll(NULL, 0, 0);
     usleep(20);
     STAY();
 }
@@ -240,7 +245,11 @@ restless_one(void)
 static NOINLINE void
 restless_two(void)
 {
-    usleep(30);
+    unsigned char data[1024];
+
+    memset(data, 0x5a, sizeof(data));
+    __asm__ volatile("" ::"r"(data) : "memory");
+    usleep(20);
     STAY();
 }
 
