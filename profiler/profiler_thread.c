@@ -100,9 +100,12 @@ profiler_turn(struct profiler *profiler, int64_t now)
     requests = job_queue_take(&profiler->nprof->requests);
     profiler_drain(profiler);
 
-    if (now >= profiler->next_scan_ns && profiler->threads.task_fd >= 0) {
-        thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
+    if (now >= profiler->next_scan_ns) {
         profiler->next_scan_ns = now + SCAN_NS;
+
+        if (profiler->threads.task_fd >= 0) {
+            thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
+        }
     }
 
     profiler_requests(profiler, requests);
@@ -125,7 +128,9 @@ profiler_thread_main(void *data)
 
         now = clock_ns(CLOCK_MONOTONIC);
 
-        if (woken || now >= profiler->next_drain_ns) {
+        /* the looks drain, too: without threads that come and go */
+        if (woken || now >= profiler->next_drain_ns
+            || now >= profiler->next_scan_ns) {
             profiler_turn(profiler, now);
         }
 

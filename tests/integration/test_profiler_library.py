@@ -213,3 +213,34 @@ assert job_start(handle, CPU)[0] == job_start(handle, WALL)[0]
 assert job_start(handle, WALL)[0] < 0
 assert library.stop(handle, 2000) == 0
 """, method)
+
+
+@pytest.mark.parametrize("types", ["CPU", "WALL", "CPU, WALL, STALL"])
+def test_threads_that_come_in_a_window(types):
+    """Threads that appear while nobody asks for anything have a slot within
+    two looks for threads, and lose it as fast once they are gone."""
+    run(f"""
+import threading, time
+assert library.prepare() == 0
+rc, handle = start(types=({types},))
+assert rc == 0
+def slots():
+    return sum("/task/" in os.readlink("/proc/self/fd/" + name)
+               for name in os.listdir("/proc/self/fd")
+               if os.path.islink("/proc/self/fd/" + name))
+time.sleep(1.5)
+before = slots()
+stop = threading.Event()
+crowd = [threading.Thread(target=stop.wait) for _ in range(5)]
+for thread in crowd:
+    thread.start()
+time.sleep(2.5)
+during = slots() - before
+stop.set()
+for thread in crowd:
+    thread.join()
+time.sleep(2.5)
+assert during == 5, during
+assert slots() == before
+assert library.stop(handle, 2000) == 0
+""")
