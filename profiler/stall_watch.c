@@ -31,28 +31,6 @@ static void stall_seen(struct stall_watch *watch, int64_t start,
                        uint32_t stack);
 
 
-void
-stall_watch_init(struct stall_watch *watch, struct stack_table *table,
-                 struct stack_unwinder *unwinder, int64_t threshold_ns)
-{
-    watch->table = table;
-    watch->unwinder = unwinder;
-    watch->threshold_ns = threshold_ns;
-    watch->blocked_stack = STACK_TABLE_NONE;
-
-    /* the hook may have counted for a profiler that ran before */
-    watch->unlisted = atomic_load(&loop_state.unlisted);
-    watch->unlisted_ns = atomic_load(&loop_state.unlisted_ns);
-}
-
-
-int64_t
-stall_watch_due(const struct stall_watch *watch)
-{
-    return watch->asleep ? INT64_MAX : watch->due_ns;
-}
-
-
 static int64_t
 at_least(int64_t ns)
 {
@@ -77,6 +55,29 @@ stack_interval(const struct stall_watch *watch, int64_t age)
     }
 
     return at_least(interval);
+}
+
+
+void
+stall_watch_init(struct stall_watch *watch, struct stack_table *table,
+                 struct stack_unwinder *unwinder, int64_t threshold_ns)
+{
+    watch->table = table;
+    watch->unwinder = unwinder;
+    watch->threshold_ns = threshold_ns;
+    watch->blocked_stack = STACK_TABLE_NONE;
+    watch->interval_ns = stack_interval(watch, 0);
+
+    /* the hook may have counted for a profiler that ran before */
+    watch->unlisted = atomic_load(&loop_state.unlisted);
+    watch->unlisted_ns = atomic_load(&loop_state.unlisted_ns);
+}
+
+
+int64_t
+stall_watch_due(const struct stall_watch *watch)
+{
+    return watch->asleep ? INT64_MAX : watch->due_ns;
 }
 
 
@@ -138,8 +139,9 @@ stall_watch_look(struct stall_watch *watch)
         return false;
     }
 
+    watch->interval_ns = stack_interval(watch, now - start);
+    watch->due_ns = now + watch->interval_ns;
     stall_stack_take(watch, start);
-    watch->due_ns = now + stack_interval(watch, now - start);
 
     return true;
 }
@@ -225,7 +227,7 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
     if (watch->start_ns != start) {
         watch->start_ns = start;
         watch->n_stacks = 0;
-        watch->n_seen = 0;
+        watch->weight = 0;
     }
 
     for (i = 0; i < watch->n_stacks; i++) {
@@ -241,30 +243,36 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
 
     } else if (i == watch->n_stacks) {
         watch->stacks[i].stack = stack;
-        watch->stacks[i].seen = 0;
+        watch->stacks[i].weight = 0;
         watch->n_stacks++;
     }
 
-    watch->stacks[i].seen++;
-    watch->n_seen++;
+    watch->stacks[i].weight += watch->interval_ns;
+    watch->weight += watch->interval_ns;
     watch->counters.samples++;
 }
 
 
-/* Divides the stall's time by the stacks that were seen; the sum is exact. */
+/*
+ * Divides the stall's time by the weights of the stacks that were seen. Each
+ * gets what brings the sum so far to its share, so the sum is exact.
+ */
 static void
 stall_divide(struct stall_watch *watch, int64_t duration)
 {
     uint32_t i;
-    int64_t  part, share;
+    int64_t  weight, given, sum;
 
-    part = duration / watch->n_seen;
-    share = duration - part * watch->n_seen;
+    weight = 0;
+    given = 0;
 
     for (i = 0; i < watch->n_stacks; i++) {
-        share += part * watch->stacks[i].seen;
-        stack_table_count(watch->table, watch->stacks[i].stack, i == 0, share);
-        share = 0;
+        weight += watch->stacks[i].weight;
+        /* the product has up to 110 bits */
+        sum = (int64_t) ((__int128) duration * weight / watch->weight);
+        stack_table_count(watch->table, watch->stacks[i].stack, i == 0,
+                          sum - given);
+        given = sum;
     }
 }
 

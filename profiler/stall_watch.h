@@ -5,8 +5,9 @@
  * Stalls are counted and timed by the loop's own hook (sample/loop_hook.h),
  * each exactly. While a turn is over the threshold this engine takes stacks of
  * the main thread: by a signal if it runs, from outside if it is blocked. When
- * the stall is over its time is divided by those stacks; the stall itself is
- * counted once, with the first. A stall in which none was taken has the stack
+ * the stall is over its time is divided by those stacks, each for the time
+ * between looks when it was taken; the stall itself is counted once, with the
+ * first. A stall in which none was taken has the stack
  * of the turn's last CPU sample, or is "[lost]".
  *
  * It looks at the loop as often as it must to see a turn that is half as long
@@ -44,7 +45,9 @@ struct stall_counters {
 
 struct stall_stack {
     uint32_t stack;
-    uint32_t seen;
+
+    /* The time between looks that it stands for, nanoseconds. */
+    int64_t weight;
 };
 
 
@@ -61,11 +64,15 @@ struct stall_watch {
     uint64_t turns;
     unsigned quiet;
 
-    /* The turn that stacks were taken of last: those, and how many. */
+    /* The turn that stacks were taken of last: those, and their weights' sum. */
     int64_t            start_ns;
     struct stall_stack stacks[STALL_STACKS];
     uint32_t           n_stacks;
-    uint32_t           n_seen;
+    int64_t            weight;
+
+    /* What the stack that is taken or asked for now stands for: the interval to
+       the next look, nanoseconds. */
+    int64_t interval_ns;
 
     /* Where the turn's main thread was blocked at the last look, and its CPU
        clock then; STACK_TABLE_NONE if it was not. */

@@ -143,12 +143,14 @@ def test_what_blocks_is_named(nginx, blocking, how, names):
         assert leaf > 0.95 * profile.total(1), profile.samples
 
 
-def test_the_time_of_a_stall_is_divided(nginx, blocking):
+@pytest.mark.parametrize("times,ms", [(3, 600), (1, 4000)])
+def test_the_time_of_a_stall_is_divided(nginx, blocking, times, ms):
+    """By time, not by stacks: of a long one they are taken ever less often."""
     configure(nginx, blocking)
-    with Capture(nginx, seconds=4) as capture:
-        took = sum(block(nginx, BOTH, 600) for _ in range(3))
+    with Capture(nginx, seconds=5) as capture:
+        took = sum(block(nginx, BOTH, ms) for _ in range(times))
     profile = capture.profile
-    assert profile.total(0) == 3
+    assert profile.total(0) == times
     assert took <= profile.total(1) < 1.05 * took
     burnt = profile.total(1, "block_in_burn") / profile.total(1)
     assert 0.4 < burnt < 0.6

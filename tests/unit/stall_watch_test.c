@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nprof_clock.h"
 #include "sample/loop_hook.h"
 #include "stall_watch.h"
 
@@ -113,13 +114,45 @@ Test(stall_watch, time_is_divided_and_sums_are_exact)
     stall_ends(100, 20 * MS + 2);
     settle();
 
-    /* the rest of the division is the first one's */
-    expect(1, 1, (20 * MS + 2) / 3 * 2 + (20 * MS + 2) % 3);
-    expect(2, 0, (20 * MS + 2) / 3);
+    expect(1, 1, (20 * MS + 2) * 2 / 3);
+    expect(2, 0, 20 * MS + 2 - (20 * MS + 2) * 2 / 3);
     cr_assert_eq(watch->counters.stalls, 1);
     cr_assert_eq(watch->counters.samples, 3);
     cr_assert_eq(watch->counters.ns, 20 * MS + 2);
     cr_assert_eq(watch->counters.lost, 0);
+}
+
+
+Test(stall_watch, a_stack_stands_for_the_time_between_looks)
+{
+    const int64_t day = 86400000ll * MS;
+
+    watch->interval_ns = 10 * MS;
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    watch->interval_ns = 80 * MS;
+    sample(SAMPLE_FOR_STALL, 100, 2);
+    stall_ends(100, 100 * day);
+    settle();
+    expect(1, 1, 20 * day);
+    expect(2, 0, 80 * day);
+}
+
+
+Test(stall_watch, looks_are_rarer_in_a_long_stall)
+{
+    int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+    watch->due_ns = 0;
+    loop_state.turn_start_ns = now - 20 * MS;
+    cr_assert(stall_watch_look(watch));
+    cr_assert_eq(watch->interval_ns, 5 * MS);
+
+    watch->due_ns = 0;
+    loop_state.turn_start_ns = now - 60000ll * MS;
+    cr_assert(stall_watch_look(watch));
+    cr_assert_geq(watch->interval_ns, 600 * MS);
+    cr_assert_geq(stall_watch_due(watch), now + 600 * MS);
 }
 
 
