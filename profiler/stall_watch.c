@@ -175,7 +175,10 @@ stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
 
     switch (blocked_stack_take(slot, &watch->sample, &watch->blocked_cpu_ns)) {
     case THREAD_RUNNING:
-        (void) sample_request(slot, SAMPLE_FOR_STALL);
+        /* at the last moment: the loop's wait would end with EINTR */
+        if (loop_turn_start() == start) {
+            (void) sample_request(slot, SAMPLE_FOR_STALL);
+        }
         return STACK_TABLE_NONE;
 
     case THREAD_BLOCKED:

@@ -250,7 +250,8 @@ wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
     gap_add(wall, thread, index, thread->pending_ns);
     thread->pending_ns = 0;
 
-    if (slot == wall->own) {
+    /* the first may be cut, while it is not known where the stack ends */
+    if (slot == wall->own && stack->complete) {
         thread->stack = index;
     }
 }
