@@ -253,8 +253,9 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
         wall_poll_forget(&profiler->wall, slot);
     }
 
-    profiler->counters.dropped += atomic_load(&slot->dropped);
+    /* the last two acquire: pair with the end of sample_take() */
     profiler->counters.handler_ns += atomic_load(&slot->handler_ns);
+    profiler->counters.dropped += atomic_load(&slot->dropped);
     profiler->counters.handler_runs += atomic_load(&slot->handler_runs);
 }
 

@@ -76,7 +76,9 @@ ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
         overrun = (uint32_t) info->si_overrun;
     }
 
-    if (wanted != 0) {
+    /* acquire: pairs with thread_list_add() */
+    if (wanted != 0
+        && atomic_load_explicit(&slot->ready, memory_order_acquire)) {
         sample_take(slot, wanted, overrun, context);
     }
 }
@@ -132,10 +134,6 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
     int64_t               before;
     struct sample_record *record;
 
-    if (slot->ring.data == NULL) {
-        return;
-    }
-
     before = clock_ns(CLOCK_MONOTONIC);
 
     flags = 0;
@@ -146,13 +144,14 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
 
     record = sample_ring_reserve(&slot->ring, sizeof(*record) + size);
     if (record == NULL) {
-        atomic_fetch_add_explicit(&slot->dropped, 1, memory_order_relaxed);
-
         if (wanted & SAMPLE_FOR_CPU) {
             atomic_fetch_add_explicit(&slot->lost_expiries,
                                       1 + (uint64_t) overrun,
                                       memory_order_relaxed);
         }
+
+        /* release: as below */
+        atomic_fetch_add_explicit(&slot->dropped, 1, memory_order_release);
 
         signal_wake_profiler();
         return;
@@ -177,7 +176,9 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
     atomic_fetch_add_explicit(&slot->handler_ns,
                               (uint64_t) (clock_ns(CLOCK_MONOTONIC) - before),
                               memory_order_relaxed);
-    atomic_fetch_add_explicit(&slot->handler_runs, 1, memory_order_relaxed);
+    /* release: pairs with profiler_drain_slot(), after which others have the
+       slot */
+    atomic_fetch_add_explicit(&slot->handler_runs, 1, memory_order_release);
 }
 
 

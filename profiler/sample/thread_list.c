@@ -298,6 +298,9 @@ thread_list_add(struct thread_list *list, pid_t tid)
         sample_ring_prefault(&slot->ring);
     }
 
+    /* release: pairs with the handler */
+    atomic_store_explicit(&slot->ready, true, memory_order_release);
+
     rc = list->period_ns == 0 ? 0 : cpu_timer_start(slot, list->period_ns);
     if (rc != 0) {
         goto failed;
@@ -315,6 +318,7 @@ thread_list_add(struct thread_list *list, pid_t tid)
 failed:
 
     /* no timer was armed, so no signal is on its way */
+    atomic_store(&slot->ready, false);
     sample_ring_destroy(&slot->ring);
     thread_list_remove(slot);
 
@@ -338,6 +342,7 @@ static void
 thread_list_remove(struct thread_slot *slot)
 {
     cpu_timer_stop(slot);
+    atomic_store(&slot->ready, false);
 
     if (!thread_slot_alive(slot)) {
         sample_ring_destroy(&slot->ring);

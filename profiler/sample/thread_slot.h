@@ -39,6 +39,13 @@ struct thread_slot {
     struct sample_ring ring;
 
     /*
+     * Whether samples are taken. Stored by the profiler thread (release) when
+     * all is there that the handler uses, before the timer is armed, and when
+     * the thread is gone; loaded by the handler (acquire).
+     */
+    _Atomic bool ready;
+
+    /*
      * The mapping of the thread's stack, [lo, hi), or 0, 0 while it is not
      * known. Written by the profiler thread, hi first to 0, so that the handler
      * sees a matching pair or none; loaded by the handler.
@@ -61,7 +68,7 @@ struct thread_slot {
     _Atomic uint64_t handler_ns;
     _Atomic uint64_t handler_runs;
 
-    /* Set before the slot's timer is armed; read by the handler, too. */
+    /* Set before the slot is ready; read by the handler, too. */
     bool main_thread;
 
     /* The rest is the profiler thread's own. */

@@ -82,6 +82,30 @@ clock_ms(clockid_t clock)
 }
 
 
+#ifdef __SANITIZE_THREAD__
+
+/*
+ * gcc 12's run-time sees no end of a thread in this call of libnprof's; it does
+ * in the other one, which is of another clock.
+ */
+int
+pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
+                     const struct timespec *end)
+{
+    int64_t         end_ms;
+    struct timespec realtime;
+
+    end_ms = (int64_t) end->tv_sec * 1000 + end->tv_nsec / 1000000
+             - clock_ms(clock) + clock_ms(CLOCK_REALTIME);
+    realtime.tv_sec = end_ms / 1000;
+    realtime.tv_nsec = end_ms % 1000 * 1000000;
+
+    return pthread_timedjoin_np(thread, result, &realtime);
+}
+
+#endif
+
+
 static void
 sleep_ms(int64_t ms)
 {
@@ -182,16 +206,21 @@ plugin_opener(void *data)
 static void
 job_start(struct nprof *nprof, struct capture *capture)
 {
-    static const char addresses[] = "0x1+0x2";
+    int         rc;
+    const char *input = NULL;
 
     capture->kind = (enum nprof_job_kind) random_below(NPROF_JOB_STATUS + 1);
 
-    CHECK(library->job_start(
-              nprof, capture->kind,
-              capture->kind == NPROF_JOB_SYMBOL ? addresses : NULL,
-              capture->kind == NPROF_JOB_SYMBOL ? strlen(addresses) : 0,
-              capture, &capture->job)
-          == 0);
+    if (capture->kind == NPROF_JOB_SYMBOL) {
+        input = "0x1+0x2";
+    }
+
+    rc = library->job_start(nprof, capture->kind, input,
+                            input == NULL ? 0 : strlen(input), capture,
+                            &capture->job);
+
+    /* those that were given up are jobs until a thread comes by */
+    CHECK(rc == 0 || rc == -EAGAIN);
 }
 
 

@@ -16,6 +16,14 @@
 TestSuite(blocked_stack, .init = sampled_setup, .timeout = 60);
 
 
+/* A sanitizer's read() has frames of its own, found by the frame pointer. */
+#ifdef __SANITIZE_ADDRESS__
+#define WRAPPED true
+#else
+#define WRAPPED false
+#endif
+
+
 static union blocked_sample sample;
 static int                  pipe_fds[2];
 static _Atomic int          interrupted;
@@ -132,7 +140,7 @@ Test(blocked_stack, the_whole_stack_is_seen)
     cr_assert_eq(sample.record.flags, SAMPLE_BLOCKED);
     unwind_sample();
     cr_assert(sampled_stack.complete);
-    cr_assert_not(sampled_stack.bridged);
+    cr_assert(WRAPPED || !sampled_stack.bridged);
     at = frame_find(&sampled_stack, 0, wait_leaf);
     cr_assert_geq(at, 1, "the system call's wrapper is the leaf");
     cr_assert(frame_in(&sampled_stack.frames[at + 1], wait_outer));
@@ -283,7 +291,7 @@ Test(blocked_stack, no_copy_is_torn)
         seen++;
         unwind_sample();
         cr_assert(sampled_stack.complete);
-        cr_assert_not(sampled_stack.bridged);
+        cr_assert(WRAPPED || !sampled_stack.bridged);
         one = frame_find(&sampled_stack, 0, restless_one);
         two = frame_find(&sampled_stack, 0, restless_two);
         cr_assert((one < 0) != (two < 0));
