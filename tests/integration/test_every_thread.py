@@ -1,0 +1,60 @@
+"""CPU profiles have the time of each thread, as that thread's clock has it."""
+
+import time
+
+from nginx_instance import LONG, threads, wait_until
+from pprof_profile import Profile
+from test_profiler_stall import BURN, Capture, blocking, configure, status
+from test_profiler_wall import by_thread
+
+BURNT_MS = 20000 if LONG else 4000
+
+__all__ = ["blocking"]  # a fixture
+
+
+def clock_ns(pid, tid):
+    """CPU time of a thread so far."""
+    with open(f"/proc/{pid}/task/{tid}/schedstat", encoding="ascii") as text:
+        return int(text.read().split()[0])
+
+
+def burn_in_pool(nginx):
+    """(CPU time of the only pool thread, the profile of it)"""
+    pool, = (tid for tid, name in threads(nginx.worker).items()
+             if name == "nginx" and tid != nginx.worker)
+    before = clock_ns(nginx.worker, pool)
+    with Capture(nginx, "profile", BURNT_MS // 1000 + 3) as capture:
+        answer = nginx.post("/pool", f"{BURN} {BURNT_MS}", timeout=100)
+    assert answer.status == 200
+    return clock_ns(nginx.worker, pool) - before, capture.profile
+
+
+def start(nginx, blocking):
+    configure(nginx, blocking, pool=1)
+    nginx.conf.write_text(nginx.conf.read_text().replace(
+        "location = /pool { count; count_sort v1;",
+        "location = /pool { count; count_sort blocking;"))
+    nginx.reload(wait_for_old=True)
+
+
+def test_pool_thread_that_burns(nginx, blocking):
+    """nginx's pool threads block all signals: the profile has their CPU time,
+    within 5 % of their clock, and all of it is in the task."""
+    start(nginx, blocking)
+    wait_until(lambda: status(nginx)["threads"]["sampled"] == 4,
+               "all threads are sampled")
+    spent, profile = burn_in_pool(nginx)
+    assert spent > 0.1 * BURNT_MS * 1e6
+    assert abs(by_thread(profile)["nginx"] - spent) < 0.05 * spent
+    seen = profile.total(1, "block_in_burn", "start_thread")
+    assert abs(seen - spent) < 0.05 * spent, (seen, spent)
+
+
+def test_thread_that_comes_later(nginx, blocking):
+    """Of a worker's threads those that came after the profiler are found by
+    its next look at the list of threads."""
+    start(nginx, blocking)
+    time.sleep(0.1)
+    spent, profile = burn_in_pool(nginx)
+    seen = by_thread(profile)["nginx"]
+    assert spent - 1.2e9 < seen < 1.05 * spent, (seen, spent)
