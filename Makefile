@@ -38,7 +38,7 @@ PLUGINS := $(ALGORITHMS)/libsort_v1.so $(ALGORITHMS)/libsort_v2.so \
            $(if $(HAVE_HWY),$(ALGORITHMS)/libsort_v3.so)
 
 all: modules plugins
-.PHONY: all modules plugins test test-long bench format lint clean help
+.PHONY: all modules plugins test test-long test-asan test-tsan bench format lint clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/obj/%.o
 
@@ -46,6 +46,8 @@ help:
 	@echo 'make              the modules, libnprof.so and the plug-ins'
 	@echo 'make test         unit and integration tests, the short tier'
 	@echo 'make test-long    all tests with the full numbers'
+	@echo 'make test-asan    what runs under AddressSanitizer and UBSan'
+	@echo 'make test-tsan    what runs under ThreadSanitizer'
 	@echo 'make fuzz         the fuzz targets, FUZZ_SECONDS each (clang-14)'
 	@echo 'make bench        the benchmarks'
 	@echo 'make format       format all C and C++ sources'
@@ -174,7 +176,7 @@ TESTED_OBJ := $(NPROF_OBJ) \
               $(patsubst %.c,$(OBJ)/%.o,$(filter-out count/ngx_%, \
                   $(wildcard count/*.c) $(wildcard algorithms/*.c)))
 
-unit: $(UNIT)
+unit: $(UNIT) stress
 .PHONY: unit
 
 $(BUILD)/libtested.a: $(TESTED_OBJ)
@@ -190,6 +192,41 @@ $(BUILD)/unit/%: $(OBJ)/tests/unit/%.o $(BUILD)/libtested.a
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< $(BUILD)/libtested.a $(NPROF_LIBS) \
 	    -lcriterion -lpthread -ldl -lm
+
+
+# Stress: programs that know libnprof by its descriptor only
+
+STRESS := $(patsubst tests/stress/%.c,$(BUILD)/stress/%,$(wildcard tests/stress/*.c))
+
+stress: $(STRESS)
+.PHONY: stress
+
+$(OBJ)/tests/stress/%.o: CPPFLAGS += -Iprofiler
+
+$(BUILD)/stress/%: $(OBJ)/tests/stress/%.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< -lpthread -ldl
+
+
+# Unit tests for ThreadSanitizer: those with threads of their own. Signals it
+# delivers late, so what waits for samples can't run; the others have no threads.
+
+TSAN_UNIT := $(patsubst %,$(BUILD)/tsan-unit/%_test,job_queue sample_ring \
+                 value_shelf)
+
+tsan-unit: $(TSAN_UNIT)
+.PHONY: tsan-unit
+
+$(OBJ)/tsan-unit/%.o: tests/unit/%.c tests/tsan/criterion/criterion.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests/tsan -Iprofiler -I$(BUILD)/gen -I. \
+	    $(CFLAGS_ALL) -Wno-sign-compare -c -o $@ $<
+
+$(BUILD)/tsan-unit/%: $(OBJ)/tsan-unit/%.o $(BUILD)/libtested.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $< $(BUILD)/libtested.a $(NPROF_LIBS) \
+	    -lpthread -ldl -lm
+
 
 # Fuzz targets: libFuzzer, so clang; `make fuzz FUZZ_SECONDS=600` runs each
 
@@ -218,6 +255,18 @@ test:
 
 test-long:
 	./test.sh --long
+
+# Each builds its own tree: a sanitizer wants all code to be of it.
+test-asan:
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SAN=address,undefined \
+	    all unit
+	tests/sanitize.sh address $(BUILD)/asan
+
+test-tsan:
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SAN=thread \
+	    $(BUILD)/tsan/modules/libnprof.so \
+	    $(BUILD)/tsan/algorithms/libsort_v1.so stress tsan-unit
+	tests/sanitize.sh thread $(BUILD)/tsan
 
 include bench/bench.mk
 

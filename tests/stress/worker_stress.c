@@ -88,7 +88,7 @@ clock_ms(clockid_t clock)
  * gcc 12's run-time sees no end of a thread in this call of libnprof's; it does
  * in the other one, which is of another clock.
  */
-int
+__attribute__((visibility("default"))) int
 pthread_clockjoin_np(pthread_t thread, void **result, clockid_t clock,
                      const struct timespec *end)
 {
