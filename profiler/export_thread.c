@@ -14,6 +14,7 @@
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "futex_wait.h"
+#include "nprof_clock.h"
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
 #include "unwind/module_file.h"
@@ -208,6 +209,8 @@ export_thread_main(void *data)
     while (!atomic_load(&nprof->stopping)) {
         (void) futex_flag_wait(&nprof->export_wake, IDLE_NS);
         exports_run(nprof);
+        atomic_store(&nprof->export_cpu_ns,
+                     (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID));
     }
 
     thread_context_leave(nprof);

@@ -94,6 +94,10 @@ struct nprof {
        */
     _Atomic bool abandoned;
 
+    /* The export thread's CPU time. Stored by it, loaded by the profiler
+       thread. */
+    _Atomic uint64_t export_cpu_ns;
+
     /* The export thread waits on this futex word. */
     _Atomic uint32_t export_wake;
 

@@ -12,6 +12,7 @@
 
 #include "profile_types.h"
 #include "profiler_status.h"
+#include "sample/handler_cost.h"
 #include "sample/loop_hook.h"
 
 
@@ -31,8 +32,6 @@ slots_sum(struct profiler_counters *sum)
         if (slot->used) {
             threads++;
             sum->dropped += atomic_load(&slot->dropped);
-            sum->handler_ns += atomic_load(&slot->handler_ns);
-            sum->handler_runs += atomic_load(&slot->handler_runs);
         }
     }
 
@@ -202,6 +201,102 @@ print_stacks(FILE *out, const struct profiler_report *report)
 }
 
 
+/*
+ * The upper bound of those 99 of 100 runs of the handler that were the
+ * shortest; where that is the last bucket's, which has none, its lower one.
+ */
+static uint64_t
+handler_p99(const uint64_t *n)
+{
+    unsigned i;
+    uint64_t runs, seen;
+
+    runs = 0;
+
+    for (i = 0; i < HANDLER_COST_BUCKETS; i++) {
+        runs += n[i];
+    }
+
+    if (runs == 0) {
+        return 0;
+    }
+
+    seen = 0;
+
+    for (i = 0; i < HANDLER_COST_BUCKETS - 2; i++) {
+        seen += n[i];
+        if (seen * 100 >= runs * 99) {
+            break;
+        }
+    }
+
+    return handler_cost_bound(i);
+}
+
+
+/* The runs of the signal handler by length, as print_loop() has the turns. */
+static void
+print_handler(FILE *out, const uint64_t *n)
+{
+    unsigned    i;
+    const char *separator;
+
+    fputs(" \"handler\": [", out);
+    separator = "";
+
+    for (i = 0; i < HANDLER_COST_BUCKETS; i++) {
+        if (n[i] == 0) {
+            continue;
+        }
+
+        if (i == HANDLER_COST_BUCKETS - 1) {
+            fprintf(out, "%s{\"under_ns\": null", separator);
+        } else {
+            fprintf(out, "%s{\"under_ns\": %" PRIu64, separator,
+                    handler_cost_bound(i));
+        }
+
+        fprintf(out, ", \"runs\": %" PRIu64 "}", n[i]);
+        separator = ", ";
+    }
+
+    fputs("],\n", out);
+}
+
+
+/*
+ * What it costs, in nanoseconds: of the signal handler, and of the two threads.
+ * A sample costs the profiler thread sample_ns in all, idle time included, and
+ * unwind_ns of that to unwind and add up.
+ */
+static void
+print_cost(FILE *out, const struct profiler_report *report,
+           const struct profiler_counters *sum)
+{
+    unsigned i;
+    uint64_t n[HANDLER_COST_BUCKETS], runs;
+
+    for (i = 0; i < HANDLER_COST_BUCKETS; i++) {
+        n[i] = atomic_load(&handler_cost.buckets[i]);
+    }
+
+    runs = atomic_load(&handler_cost.runs);
+
+    fputs(",\n \"cost\": {", out);
+    print_handler(out, n);
+    fprintf(out,
+            " \"handler_runs\": %" PRIu64 ", \"handler_ns\": %" PRIu64
+            ", \"handler_p99_ns\": %" PRIu64 ", \"samples\": %" PRIu64
+            ", \"unwind_ns\": %" PRIu64 ", \"sample_ns\": %" PRIu64
+            ", \"profiler_thread_ns\": %" PRIu64
+            ", \"export_thread_ns\": %" PRIu64 "}",
+            runs, mean(atomic_load(&handler_cost.ns), runs), handler_p99(n),
+            sum->unwound, mean(sum->unwind_ns, sum->unwound),
+            mean(report->own_cpu_ns, sum->unwound), report->own_cpu_ns,
+            report->export_cpu_ns);
+}
+
+
 static void
 print_report(FILE *out, const struct profiler_report *report)
 {
@@ -228,13 +323,10 @@ print_report(FILE *out, const struct profiler_report *report)
 
     fprintf(out,
             ",\n \"threads\": {\"sampled\": %" PRIu32
-            ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d},\n"
-            " \"cost\": {\"handler_ns\": %" PRIu64 ", \"unwind_ns\": %" PRIu64
-            "}",
-            n_threads, report->threads->unsampled, report->threads->last_error,
-            mean(sum.handler_ns, sum.handler_runs),
-            mean(sum.unwind_ns, sum.unwound));
+            ", \"unsampled\": %" PRIu32 ", \"last_errno\": %d}",
+            n_threads, report->threads->unsampled, report->threads->last_error);
 
+    print_cost(out, report, &sum);
     print_stacks(out, report);
 }
 

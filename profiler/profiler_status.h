@@ -41,8 +41,6 @@ struct profiler_counters {
 
     /* Of threads that are gone; see thread_slot.h. */
     uint64_t dropped;
-    uint64_t handler_ns;
-    uint64_t handler_runs;
 };
 
 
@@ -53,6 +51,10 @@ struct profiler_report {
     const struct thread_list       *threads;
     const struct stall_counters    *stalls;
     const struct wall_counters     *wall;
+
+    /* CPU time of the profiler and the export thread so far. */
+    uint64_t own_cpu_ns;
+    uint64_t export_cpu_ns;
 
     /* By type: NULL if it is not collected; what of it can't work, or NULL. */
     const struct stack_table *tables[NPROF_PROFILES];

@@ -253,10 +253,9 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
         wall_poll_forget(&profiler->wall, slot);
     }
 
-    /* the last two acquire: pair with the end of sample_take() */
-    profiler->counters.handler_ns += atomic_load(&slot->handler_ns);
+    /* both acquire: pair with the end of sample_take() */
     profiler->counters.dropped += atomic_load(&slot->dropped);
-    profiler->counters.handler_runs += atomic_load(&slot->handler_runs);
+    (void) atomic_load(&slot->taken);
 }
 
 
@@ -371,6 +370,8 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->counters = &profiler->counters;
     report->threads = &profiler->threads;
     report->stalls = &profiler->stalls.counters;
+    report->own_cpu_ns = (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {

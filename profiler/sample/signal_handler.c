@@ -10,6 +10,7 @@
 
 #include "../futex_wait.h"
 #include "../nprof_clock.h"
+#include "handler_cost.h"
 #include "loop_hook.h"
 #include "signal_handler.h"
 #include "sample_record.h"
@@ -21,6 +22,7 @@
 
 struct signal_state signal_state;
 struct thread_slot  thread_slots[THREAD_SLOTS];
+struct handler_cost handler_cost;
 
 
 static void     ours(struct thread_slot *slot, const siginfo_t *info,
@@ -65,6 +67,7 @@ signal_handler(int signo, siginfo_t *info, void *context)
 static void
 ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
 {
+    int64_t  before;
     uint32_t wanted, overrun;
 
     /* acquire: pairs with sample_request() */
@@ -79,7 +82,9 @@ ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
     /* acquire: pairs with thread_list_add() */
     if (wanted != 0
         && atomic_load_explicit(&slot->ready, memory_order_acquire)) {
+        before = clock_ns(CLOCK_MONOTONIC);
         sample_take(slot, wanted, overrun, context);
+        handler_cost_add((uint64_t) (clock_ns(CLOCK_MONOTONIC) - before));
     }
 }
 
@@ -131,10 +136,7 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
 {
     uint64_t              start, end, size, tp;
     uint32_t              flags;
-    int64_t               before;
     struct sample_record *record;
-
-    before = clock_ns(CLOCK_MONOTONIC);
 
     flags = 0;
     tp = (uint64_t) (uintptr_t) __builtin_thread_pointer();
@@ -173,12 +175,9 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
         signal_wake_profiler();
     }
 
-    atomic_fetch_add_explicit(&slot->handler_ns,
-                              (uint64_t) (clock_ns(CLOCK_MONOTONIC) - before),
-                              memory_order_relaxed);
     /* release: pairs with profiler_drain_slot(), after which others have the
        slot */
-    atomic_fetch_add_explicit(&slot->handler_runs, 1, memory_order_release);
+    atomic_fetch_add_explicit(&slot->taken, 1, memory_order_release);
 }
 
 

@@ -64,9 +64,9 @@ struct thread_slot {
      */
     _Atomic uint32_t wanted;
 
-    /* Handler cost: nanoseconds in all. Written by the handler. */
-    _Atomic uint64_t handler_ns;
-    _Atomic uint64_t handler_runs;
+    /* Samples that the handler left in the ring: its last store to the slot
+       (release). */
+    _Atomic uint64_t taken;
 
     /* Set before the slot is ready; read by the handler, too. */
     bool main_thread;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "sample/handler_cost.h"
 #include "sampled_thread.h"
 
 
@@ -81,7 +82,7 @@ Test(signal_handler, a_timers_signal_leaves_a_record)
     cr_expect_gt((uint64_t) (uintptr_t) &record, sp);
     cr_expect_lt((uint64_t) (uintptr_t) &record,
                  record->stack_address + record->stack_size);
-    cr_expect_eq(atomic_load(&slot->handler_runs), 1);
+    cr_expect_eq(atomic_load(&handler_cost.runs), 1);
 }
 
 
