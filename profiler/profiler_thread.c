@@ -229,7 +229,7 @@ ring_drain(struct profiler *profiler, struct thread_slot *slot)
 
     while ((record = sample_ring_peek(&slot->ring, slot->drain_end)) != NULL) {
         /* of most threads there is no sample ever: most pool threads idle */
-        sample_ring_prefault(&slot->ring);
+        sample_ring_prefault(&slot->ring, slot->ring.size);
         sample_add(profiler, slot, record);
         sample_ring_release(&slot->ring);
     }

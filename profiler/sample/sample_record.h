@@ -38,7 +38,7 @@
  */
 #define SAMPLE_NO_BOUNDS 1u
 
-/* The stack was larger than SAMPLE_STACK_MAX. */
+/* The stack was larger than SAMPLE_STACK_MAX, or than its ring has room for. */
 #define SAMPLE_CUT 2u
 
 /* The thread was blocked: of its registers only SP and PC are known. */

@@ -27,6 +27,13 @@ ring_header_at(struct sample_ring *ring, uint64_t position)
 }
 
 
+size_t
+sample_ring_longest(const struct sample_ring *ring)
+{
+    return ring->size / 2 - sizeof(struct ring_header);
+}
+
+
 void *
 sample_ring_reserve(struct sample_ring *ring, size_t length)
 {

@@ -14,7 +14,6 @@
 
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,8 +33,9 @@ struct sample_ring {
     /* Bytes reserved and not yet committed; the producer's own. */
     size_t reserved;
 
-    /* sample_ring_prefault() was called; the consumer's own. */
-    bool prefaulted;
+    /* How much of it sample_ring_prefault() was called for; the consumer's
+       own. */
+    size_t prefaulted;
 };
 
 
@@ -46,10 +46,11 @@ struct sample_ring {
 int sample_ring_init(struct sample_ring *ring, size_t size);
 
 /*
- * Gives the ring all its memory, so that the producer meets no page fault;
- * once for a ring. The producer may be at work meanwhile. Consumer only.
+ * Gives the first bytes of the ring their memory, so that the producer meets
+ * no page fault there; of each page once. The producer may be at work
+ * meanwhile. Consumer only.
  */
-void sample_ring_prefault(struct sample_ring *ring);
+void sample_ring_prefault(struct sample_ring *ring, size_t bytes);
 
 /* Unmaps the data. Nobody may use the ring any more. */
 void sample_ring_destroy(struct sample_ring *ring);
@@ -60,6 +61,10 @@ void sample_ring_destroy(struct sample_ring *ring);
  * async-signal-safe.
  */
 void *sample_ring_reserve(struct sample_ring *ring, size_t length);
+
+/* The longest record that an empty ring has room for wherever it stands.
+   Producer or consumer; async-signal-safe. */
+size_t sample_ring_longest(const struct sample_ring *ring);
 
 /* Publishes the reserved record. Producer only; async-signal-safe. */
 void sample_ring_commit(struct sample_ring *ring);

@@ -36,21 +36,15 @@ sample_ring_init(struct sample_ring *ring, size_t size)
 
 
 void
-sample_ring_prefault(struct sample_ring *ring)
+sample_ring_prefault(struct sample_ring *ring, size_t bytes)
 {
-    size_t                  at;
     volatile unsigned char *page;
 
-    if (ring->prefaulted) {
-        return;
-    }
-
-    ring->prefaulted = true;
-
-    for (at = 0; at < ring->size; at += RING_PAGE_SIZE) {
+    while (ring->prefaulted < bytes) {
         /* a write that changes nothing, whatever the producer writes there */
-        page = &ring->data[at];
+        page = &ring->data[ring->prefaulted];
         (void) __atomic_fetch_or(page, 0, __ATOMIC_RELAXED);
+        ring->prefaulted += RING_PAGE_SIZE;
     }
 }
 

@@ -181,9 +181,21 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
 }
 
 
+/* The largest copy that a record of the ring has room for. */
+static inline uint64_t
+stack_max(const struct sample_ring *ring)
+{
+    uint64_t max;
+
+    max = sample_ring_longest(ring) - sizeof(struct sample_record);
+
+    return max < SAMPLE_STACK_MAX ? max : SAMPLE_STACK_MAX;
+}
+
+
 /*
  * What of the stack is to be copied: from the red zone below SP to the end of
- * the thread's stack, whole words, at most SAMPLE_STACK_MAX bytes.
+ * the thread's stack, whole words, at most stack_max() bytes.
  *
  * The main thread's stack ends where the kernel made it end. That of another
  * thread ends at its control block, which the thread pointer tp points to: the
@@ -196,7 +208,7 @@ static uint64_t
 stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t tp,
             uint64_t *end, uint32_t *flags)
 {
-    uint64_t lo, hi, top, start;
+    uint64_t lo, hi, top, start, max;
 
     /*
      * acquire: pairs with thread_slot_set_stack(), which clears hi before it
@@ -222,8 +234,10 @@ stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t tp,
         start = lo;
     }
 
-    if (hi - start > SAMPLE_STACK_MAX) {
-        hi = start + SAMPLE_STACK_MAX;
+    max = stack_max(&slot->ring);
+
+    if (hi - start > max) {
+        hi = start + max;
         *flags |= SAMPLE_CUT;
     }
 

@@ -246,6 +246,18 @@ thread_slot_look(struct thread_slot *slot)
 }
 
 
+static size_t
+ring_size(const struct thread_slot *slot)
+{
+    if (slot->main_thread) {
+        return THREAD_RING_MAIN;
+    }
+
+    return slot - thread_slots < THREAD_RINGS_LARGE ? THREAD_RING_LARGE
+                                                    : THREAD_RING_SMALL;
+}
+
+
 static int
 thread_list_add(struct thread_list *list, pid_t tid)
 {
@@ -288,15 +300,12 @@ thread_list_add(struct thread_list *list, pid_t tid)
 
     thread_slot_name(list, slot);
 
-    rc = sample_ring_init(&slot->ring, slot->main_thread ? THREAD_RING_MAIN
-                                                         : THREAD_RING_OTHER);
+    rc = sample_ring_init(&slot->ring, ring_size(slot));
     if (rc != 0) {
         goto failed;
     }
 
-    if (slot->main_thread) {
-        sample_ring_prefault(&slot->ring);
-    }
+    sample_ring_prefault(&slot->ring, slot->main_thread ? slot->ring.size : 1);
 
     /* release: pairs with the handler */
     atomic_store_explicit(&slot->ready, true, memory_order_release);

@@ -227,6 +227,77 @@ Test(signal_handler, what_finds_no_room_is_counted)
 }
 
 
+/* A ring of any size holds two records of what is copied for it. */
+Test(signal_handler, a_deep_stack_is_cut_to_what_the_ring_holds)
+{
+    size_t                      i, size;
+    unsigned                    n;
+    const struct sample_record *record;
+    struct thread_slot         *slot = own_slot();
+    char                        deep[2 * SAMPLE_STACK_MAX];
+    static const size_t         sizes[]
+        = {THREAD_RING_MAIN, THREAD_RING_LARGE, THREAD_RING_SMALL};
+
+    /* the compiler has to keep it */
+    __asm__ volatile("" : : "r"(deep) : "memory");
+
+    for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        sample_ring_destroy(&slot->ring);
+        cr_assert_eq(sample_ring_init(&slot->ring, sizes[i]), 0);
+        size = sizes[i] / 2 - sizeof(*record) - 16;
+        size = size < SAMPLE_STACK_MAX ? size : SAMPLE_STACK_MAX;
+
+        /* wherever in the ring they begin */
+        for (n = 0; n < 20; n++) {
+            sampled_signal(getpid(), signal_state.cookie, own_index(), 0);
+            record
+                = sample_ring_peek(&slot->ring, sample_ring_end(&slot->ring));
+            cr_assert_not_null(record);
+            cr_expect(record->flags & SAMPLE_CUT);
+            cr_expect_eq(record->stack_size, size);
+            sample_ring_release(&slot->ring);
+        }
+
+        cr_expect_eq(atomic_load(&slot->dropped), 0);
+    }
+}
+
+
+Test(signal_handler, its_cost_is_counted_of_samples_taken_or_dropped)
+{
+    unsigned i, n, bucket;
+    uint64_t ns, in_buckets = 0;
+
+    n = 0;
+
+    do {
+        sampled_signal(getpid(), signal_state.cookie, own_index(), 0);
+        n++;
+    } while (atomic_load(&own_slot()->dropped) < 3);
+
+    atomic_store(&signal_state.active, false);
+    sampled_signal(getpid(), signal_state.cookie, own_index(), 0);
+
+    for (bucket = 0; bucket < HANDLER_COST_BUCKETS; bucket++) {
+        in_buckets += atomic_load(&handler_cost.buckets[bucket]);
+    }
+
+    cr_expect_eq(atomic_load(&handler_cost.runs), n);
+    cr_expect_eq(in_buckets, n);
+    cr_expect_gt(atomic_load(&handler_cost.ns), n * 20);
+
+    /* each bucket begins where the one before ends */
+    for (i = 0; i < HANDLER_COST_BUCKETS - 1; i++) {
+        ns = handler_cost_bound(i);
+        cr_expect_eq(handler_cost_bucket(ns - 1), i);
+        cr_expect_eq(handler_cost_bucket(ns), i + 1);
+    }
+
+    cr_expect_eq(handler_cost_bucket(0), 0);
+    cr_expect_eq(handler_cost_bucket(UINT64_MAX), HANDLER_COST_BUCKETS - 1);
+}
+
+
 Test(signal_handler, nothing_is_taken_while_it_is_off)
 {
     struct thread_slot *slot = own_slot();
