@@ -15,6 +15,10 @@
 /* Between two looks, at least. */
 #define LOOK_MIN_NS 1000000
 
+/* Between two looks at a calm loop, and how long it takes to become one. */
+#define CALM_LOOK_NS 50000000
+#define CALM_AFTER_NS 10000000000
+
 /* Between two stacks of a stall, at most, while it is young; later a hundredth
    of its age, so that a stall of any length has some hundreds. */
 #define STACK_MAX_NS 10000000
@@ -81,6 +85,23 @@ stall_watch_due(const struct stall_watch *watch)
 }
 
 
+/* Whether no turn was slow for a while. */
+static bool
+loop_is_calm(struct stall_watch *watch, int64_t now)
+{
+    uint64_t slow_turns;
+
+    slow_turns = loop_slow_turns();
+
+    if (slow_turns != watch->slow_turns || watch->calm_ns == 0) {
+        watch->slow_turns = slow_turns;
+        watch->calm_ns = now + CALM_AFTER_NS;
+    }
+
+    return now >= watch->calm_ns;
+}
+
+
 /* The loop waits: looks on for a while, then sleeps until it turns. */
 static void
 look_at_waiting(struct stall_watch *watch)
@@ -101,7 +122,8 @@ look_at_waiting(struct stall_watch *watch)
 bool
 stall_watch_look(struct stall_watch *watch)
 {
-    int64_t now, start, left;
+    bool    calm;
+    int64_t now, start, left, interval;
 
     if (watch->asleep && loop_watcher_sleeps()) {
         return true;
@@ -114,7 +136,10 @@ stall_watch_look(struct stall_watch *watch)
     }
 
     watch->asleep = false;
-    watch->due_ns = now + at_least(watch->threshold_ns / 2);
+    calm = loop_is_calm(watch, now);
+    interval = at_least(watch->threshold_ns);
+    watch->due_ns
+        = now + (calm && interval < CALM_LOOK_NS ? CALM_LOOK_NS : interval);
     start = loop_turn_start();
 
     if (start == 0) {
@@ -126,7 +151,9 @@ stall_watch_look(struct stall_watch *watch)
     left = start + watch->threshold_ns - now;
 
     if (left > 0) {
-        if (now + left < watch->due_ns) {
+        /* a young turn of a calm loop will be over long before */
+        if (now + left < watch->due_ns
+            && (!calm || left <= watch->threshold_ns / 2)) {
             watch->due_ns = now + left;
         }
 

@@ -10,9 +10,11 @@
  * first. A stall in which none was taken has the stack
  * of the turn's last CPU sample, or is "[lost]".
  *
- * It looks at the loop as often as it must to see a turn that is half as long
- * again as the threshold, and sleeps, until the hook wakes it, where the loop
- * does not turn. Profiler thread only, but for init and destroy.
+ * It looks at the loop as often as it must to see any turn that is over the
+ * threshold. A look costs some 20 us, nearly all of which is to wake up, so a
+ * calm loop, whose turns were all shorter than half of the threshold for
+ * seconds, is looked at less often; and one that does not turn not at all, until
+ * the hook wakes us. Profiler thread only, but for init and destroy.
  */
 
 
@@ -59,6 +61,11 @@ struct stall_watch {
     /* When to look next (CLOCK_MONOTONIC); or that the hook will wake us. */
     int64_t due_ns;
     bool    asleep;
+
+    /* The slow turns at the last look, and until when there is to be none for
+       the loop to be calm; 0 before the first look. */
+    uint64_t slow_turns;
+    int64_t  calm_ns;
 
     /* The turns at the last look, and the looks since there was one. */
     uint64_t turns;

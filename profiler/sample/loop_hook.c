@@ -155,6 +155,10 @@ turn_end(void)
                                                             : LOOP_BUCKETS - 1],
                 1);
 
+    if (duration >= loop_state.threshold_ns / 2) {
+        counter_add(&loop_state.slow_turns, 1);
+    }
+
     /* a sample that is taken from here on is of no turn */
     atomic_store_explicit(&loop_state.turn_start_ns, 0, memory_order_release);
 

@@ -55,6 +55,9 @@ struct loop_state {
     _Atomic uint64_t turns_ns;
     _Atomic uint64_t histogram[LOOP_BUCKETS];
 
+    /* Turns of half the threshold or more; likewise. */
+    _Atomic uint64_t slow_turns;
+
     /*
      * Whether the profiler thread wants to be woken when a turn begins. Set by
      * the profiler thread, cleared by the main thread.
@@ -104,6 +107,14 @@ static inline uint64_t
 loop_turns(void)
 {
     return atomic_load_explicit(&loop_state.turns, memory_order_relaxed);
+}
+
+
+/* Turns of half the threshold or more so far. Any thread. */
+static inline uint64_t
+loop_slow_turns(void)
+{
+    return atomic_load_explicit(&loop_state.slow_turns, memory_order_relaxed);
 }
 
 

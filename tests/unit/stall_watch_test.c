@@ -278,6 +278,42 @@ Test(stall_watch, sleeps_while_the_loop_does)
 }
 
 
+/* Looks at a turn of that age; returns the time to the next look. */
+static int64_t
+look_at_turn(int64_t age_ns)
+{
+    int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+    loop_state.turn_start_ns = now - age_ns;
+    watch->due_ns = 0;
+    cr_assert(stall_watch_look(watch));
+
+    return stall_watch_due(watch) - now;
+}
+
+
+Test(stall_watch, a_calm_loop_is_looked_at_less_often)
+{
+    /* whoever has just begun to look does not know how calm it is */
+    cr_assert_leq(look_at_turn(0), 10 * MS);
+    cr_assert_leq(look_at_turn(2 * MS), 8 * MS);
+    cr_assert_gt(watch->calm_ns,
+                 clock_ns(CLOCK_MONOTONIC) + INT64_C(5000) * MS);
+
+    watch->calm_ns = clock_ns(CLOCK_MONOTONIC);
+    cr_assert_geq(look_at_turn(0), 50 * MS);
+    cr_assert_geq(look_at_turn(2 * MS), 50 * MS);
+
+    /* a turn that is slow already is followed in any case */
+    cr_assert_leq(look_at_turn(6 * MS), 4 * MS);
+
+    loop_state.slow_turns++;
+    cr_assert_leq(look_at_turn(0), 10 * MS);
+    cr_assert_gt(watch->calm_ns,
+                 clock_ns(CLOCK_MONOTONIC) + INT64_C(5000) * MS);
+}
+
+
 Test(stall_watch, earlier_stalls_are_drained_before_a_look)
 {
     stall_ends(100, 10 * MS);
