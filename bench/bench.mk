@@ -1,15 +1,23 @@
 # The benchmarks: `make bench`, `make bench BENCH=count`, `make bench QUICK=1`.
-# Their programs and results are in $(BUILD)/bench.
+# BENCH=overhead has to be asked for: its 30 minutes a load make hours. What
+# BENCH_OPTIONS has goes to each. Their programs and results are in
+# $(BUILD)/bench.
 
 BENCH ?= count plugins
+BENCH_OPTIONS ?=
 QUICK ?=
 
-BENCH_PROGRAMS := $(BUILD)/bench/calibration_loop $(BUILD)/bench/sort_driver
+# gperftools is measured where it is installed.
+HAVE_GPERFTOOLS := $(wildcard /usr/include/gperftools/profiler.h)
 
-bench: bench-programs $(MODULES)/ngx_http_count_module.so plugins
+BENCH_PROGRAMS := $(BUILD)/bench/calibration_loop $(BUILD)/bench/sort_driver \
+                  $(BUILD)/bench/burst_client \
+                  $(if $(HAVE_GPERFTOOLS),$(BUILD)/bench/gperftools_preload.so)
+
+bench: bench-programs modules plugins
 	for b in $(BENCH); do \
 	    NGINX=$(NGINX) CC=$(CC) $(PYTHON) -B bench/$$b --build $(BUILD) \
-	        $(if $(QUICK),--quick) || exit 1; \
+	        $(if $(QUICK),--quick) $(BENCH_OPTIONS) || exit 1; \
 	done
 
 bench-programs: $(BENCH_PROGRAMS)
@@ -27,3 +35,11 @@ $(BUILD)/bench/sort_driver: $(OBJ)/bench/sort_driver.o \
                             $(OBJ)/algorithms/sort_loader.o
 	@mkdir -p $(@D)
 	$(CXX) $(SAN_FLAGS) -o $@ $^ -ldl
+
+$(BUILD)/bench/burst_client: $(OBJ)/bench/burst_client.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -lssl -lcrypto
+
+$(BUILD)/bench/gperftools_preload.so: $(OBJ)/bench/gperftools_preload.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -shared -o $@ $^ -lprofiler

@@ -16,8 +16,7 @@ import comparison_table
 SOURCE = Path(__file__).resolve().parents[1]
 READMES = (SOURCE / "README.md", SOURCE / "README.ja.md")
 KEPT = SOURCE / "docs" / "demo-summary.json"
-BLOCK = re.compile(r"(?<=<!-- demo-output -->\n).*?(?=<!-- /demo-output -->)",
-                   re.DOTALL)
+MARK = "demo-output"
 
 
 def block(summary):
@@ -25,12 +24,26 @@ def block(summary):
     return f"```text\n{comparison_table.render(summary)}```\n"
 
 
-def shown(readme):
+def _between(mark):
+    return re.compile(f"(?<=<!-- {mark} -->\n).*?(?=<!-- /{mark} -->)",
+                      re.DOTALL)
+
+
+def shown(readme, mark=MARK):
     """What stands between the marks of a README; ValueError without them."""
-    found = BLOCK.findall(readme.read_text())
+    found = _between(mark).findall(readme.read_text())
     if len(found) != 1:
-        raise ValueError(f"{readme} has {len(found)} demo-output blocks")
+        raise ValueError(f"{readme} has {len(found)} {mark} blocks")
     return found[0]
+
+
+def show(mark, text):
+    """Puts the text between the marks of both READMEs; ValueError without
+    them."""
+    for readme in READMES:
+        shown(readme, mark)
+        readme.write_text(
+            _between(mark).sub(lambda _: text, readme.read_text()))
 
 
 def main():
@@ -38,10 +51,7 @@ def main():
             else SOURCE / "build" / "demo" / "summary.json")
     summary = json.loads(path.read_text())
     KEPT.write_text(json.dumps(summary, indent=2) + "\n")
-    for readme in READMES:
-        shown(readme)
-        text = readme.read_text()
-        readme.write_text(BLOCK.sub(lambda _: block(summary), text))
+    show(MARK, block(summary))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,39 @@ def test_plugins(built):
         check_ratio(cell["times_faster"], len(cell["pairs"]))
 
 
+def overhead(options):
+    output = make("bench", "BENCH=overhead", "QUICK=1",
+                  f"BENCH_OPTIONS={options}")
+    result = result_of("overhead")
+    assert result["quick"]
+    with open(os.path.join(BUILD, "bench", "overhead-pairs.json")) as kept:
+        for comparison, pairs in zip(
+            result["comparisons"], json.load(kept), strict=True
+        ):
+            assert comparison["us_without"] > 0
+            check_ratio(comparison["ratio"], len(pairs))
+    return output, result
+
+
+def test_overhead_of_each_load(built):
+    _, result = overhead("--rivals profiler")
+    assert [c["load"] for c in result["comparisons"]] == [
+        "static", "proxy", "tls-bulk", "count"
+    ]
+    cost = result["cost"]
+    assert cost["samples"] > 0 and cost["sample_ns"] > 0
+    assert 0 < cost["handler_ns"] <= cost["handler_p99_ns"] * 10
+
+
+def test_overhead_of_each_profiler(built):
+    """Those that are not there, or may not, are said in a line."""
+    output, result = overhead("--loads static")
+    measured = {c["rival"] for c in result["comparisons"]}
+    assert measured >= {"profiler", "nothing"}
+    for name in ("gperftools", "perf-fp", "perf-dwarf"):
+        assert (name in measured) != (f"SKIPPED: {name}: " in output)
+
+
 def sorters():
     programs = [["sort_driver", f"v2={BUILD}/algorithms/libsort_v2.so"]]
     return programs + ([["sortrounds"]] if go_is_built() else [])

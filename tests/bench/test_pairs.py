@@ -85,6 +85,25 @@ def test_interval_covers_the_truth(count):
     assert 0.88 <= covered / trials <= 0.995
 
 
+def test_blocks_are_resampled_together():
+    """What the pairs of a block have in common does not average out."""
+    source = random.Random(11)
+    figures = []
+    for _ in range(30):
+        shared = 1.5 * math.exp(source.gauss(0, 0.1))
+        figures += lognormal_pairs(source, 10, shared, 0.01)
+    alone = pairs.median_ratio(figures)
+    blocks = pairs.median_ratio(figures, block=10)
+    assert blocks.median == alone.median
+    assert blocks.high - blocks.low > 2 * (alone.high - alone.low)
+    assert blocks.low < 1.5 < blocks.high
+
+
+def test_an_incomplete_block_counts_too():
+    low, high = pairs.bootstrap_interval([1, 1, 1, 9], block=3)
+    assert (low, high) == (1, 9)
+
+
 def test_a_higher_level_is_wider():
     source = random.Random(5)
     values = [source.gauss(0, 1) for _ in range(30)]
