@@ -249,12 +249,20 @@ thread_slot_look(struct thread_slot *slot)
 static size_t
 ring_size(const struct thread_slot *slot)
 {
+    ptrdiff_t index;
+
+    index = slot - thread_slots;
+
     if (slot->main_thread) {
         return THREAD_RING_MAIN;
     }
 
-    return slot - thread_slots < THREAD_RINGS_LARGE ? THREAD_RING_LARGE
-                                                    : THREAD_RING_SMALL;
+    if (index < THREAD_RINGS_DEEP) {
+        return THREAD_RING_DEEP;
+    }
+
+    return index < THREAD_RINGS_DEEP + THREAD_RINGS_LARGE ? THREAD_RING_LARGE
+                                                          : THREAD_RING_SMALL;
 }
 
 

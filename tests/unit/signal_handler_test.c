@@ -235,8 +235,8 @@ Test(signal_handler, a_deep_stack_is_cut_to_what_the_ring_holds)
     const struct sample_record *record;
     struct thread_slot         *slot = own_slot();
     char                        deep[2 * SAMPLE_STACK_MAX];
-    static const size_t         sizes[]
-        = {THREAD_RING_MAIN, THREAD_RING_LARGE, THREAD_RING_SMALL};
+    static const size_t         sizes[] = {THREAD_RING_MAIN, THREAD_RING_DEEP,
+                                           THREAD_RING_LARGE, THREAD_RING_SMALL};
 
     /* the compiler has to keep it */
     __asm__ volatile("" : : "r"(deep) : "memory");
