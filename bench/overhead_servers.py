@@ -172,9 +172,11 @@ class Side:
 
     def private_bytes(self):
         """Memory that the worker has for itself."""
-        with open(f"/proc/{self.worker}/smaps_rollup", encoding="ascii") as lines:
-            sizes = re.findall(r"^Private_(?:Clean|Dirty): +(\d+)", lines.read(),
-                               re.M)
+        path = f"/proc/{self.worker}/smaps_rollup"
+        with open(path, encoding="ascii") as rollup:
+            sizes = re.findall(
+                r"^Private_(?:Clean|Dirty): +(\d+)", rollup.read(), re.M
+            )
         return 1024 * sum(int(size) for size in sizes)
 
     def check(self):

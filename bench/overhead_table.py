@@ -61,12 +61,13 @@ def _cost(cost):
     core = cost["sample_ns"] * 100 / 1e9
     return "\n".join(
         [
-            f'signal handler: {cost["handler_ns"] / 1e3:.2f} us in the mean, '
-            f'99 of 100 below {cost["handler_p99_ns"] / 1e3:.2f} us',
+            f'signal handler: {cost["handler_ns"] / 1e3:.2f} us in the mean '
+            f'(aim: 2), 99 of 100 below {cost["handler_p99_ns"] / 1e3:.2f} us '
+            "(aim: 10)",
             f'profiler thread: {cost["sample_ns"] / 1e3:.1f} us a sample, '
-            f"{core:.2%} of a core at 100 samples/s",
+            f"{core:.2%} of a core at 100 samples/s (aim: 0.5%)",
             f'private memory: {cost["private_bytes"] / 2**20:.1f} MB more '
-            "than without it",
+            "than without it (aim: 8)",
             "",
         ]
     )
@@ -79,5 +80,6 @@ def _machine(machine, calibration):
         f'machine: {machine["cpu"]}, {machine["cores"]} cores, {virtual}; '
         f'calibration loop {before["best_ns"]:.3f} ns before,\n'
         f'{after["best_ns"]:.3f} ns after; load average '
-        f'{before["load_average"]:.2f} before, {after["load_average"]:.2f} after'
+        f'{before["load_average"]:.2f} before, '
+        f'{after["load_average"]:.2f} after'
     )

@@ -1,6 +1,7 @@
-"""What the profiler adds to a worker's own memory."""
+"""What the profiler costs a worker: its memory, and its own account of it."""
 
 import concurrent.futures
+import math
 
 import pytest
 
@@ -67,3 +68,43 @@ def test_private_memory_is_bounded(nginx, pool_threads):
     assert status["threads"]["sampled"] == pool_threads + 3
     assert status["cpu"]["samples"] > 2 * pool_threads
     assert used - plain <= BOUND, (used, plain)
+
+
+def thread_cpu_ns(nginx, name):
+    """CPU time of the worker's thread of that name."""
+    for tid, found in threads(nginx.worker).items():
+        if found == name:
+            path = f"/proc/{nginx.worker}/task/{tid}/schedstat"
+            with open(path, encoding="ascii") as stat:
+                return int(stat.read().split()[0])
+    raise AssertionError(f"no thread {name}")
+
+
+def test_status_tells_what_it_costs(nginx):
+    """The handler's distribution adds up, and the threads' CPU time is what
+    the kernel says."""
+    configure(nginx, "on", 4)
+    nginx.start()
+    load(nginx, 4)
+    assert nginx.get("/debug/pprof/profile?seconds=1").status == 200
+    before = thread_cpu_ns(nginx, "nprof-profiler")
+    cost = nginx.get("/debug/pprof/status").json()["cost"]
+    after = thread_cpu_ns(nginx, "nprof-profiler")
+    exported = thread_cpu_ns(nginx, "nprof-export")
+
+    # the last bucket, of runs that were preempted, has no bound
+    handler = {bucket["under_ns"] or math.inf: bucket["runs"]
+               for bucket in cost["handler"]}
+    runs = sum(handler.values())
+    # a sample may come while the status is written
+    assert 0 <= cost["handler_runs"] - runs <= 2
+    assert cost["handler_ns"] > 0
+    slower = sum(n for bound, n in handler.items()
+                 if bound > cost["handler_p99_ns"])
+    assert math.inf in handler or (cost["handler_p99_ns"] in handler
+                                   and slower <= 0.01 * runs)
+
+    assert before <= cost["profiler_thread_ns"] <= after
+    assert cost["samples"] > 10
+    assert cost["sample_ns"] == cost["profiler_thread_ns"] // cost["samples"]
+    assert 0 < cost["export_thread_ns"] <= exported
