@@ -76,7 +76,17 @@ def _cost(cost):
 def _machine(machine, calibration):
     before, after = calibration["before"], calibration["after"]
     virtual = "virtual" if machine["virtual"] else "bare"
+    # the benchmark itself keeps one core and half of another busy
+    busy = (
+        before["load_average"] > 0.5 * machine["cores"]
+        or after["load_average"] > 1.5 * machine["cores"]
+    )
     return (
+        "The machine had other work to do, too: the control shows how far off "
+        "ratios are.\n"
+        if busy
+        else ""
+    ) + (
         f'machine: {machine["cpu"]}, {machine["cores"]} cores, {virtual}; '
         f'calibration loop {before["best_ns"]:.3f} ns before,\n'
         f'{after["best_ns"]:.3f} ns after; load average '

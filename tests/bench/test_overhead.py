@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import sys
 from collections import Counter
 
@@ -17,6 +18,7 @@ import overhead_figures  # noqa: E402
 import overhead_servers  # noqa: E402
 import overhead_table  # noqa: E402
 import readme_figures  # noqa: E402
+from test_bench_smoke import load_program  # noqa: E402
 
 
 def comparison(low, high, rival="profiler"):
@@ -68,6 +70,28 @@ def test_the_table_has_all_figures():
     for figure in ("30.00", "1.0020", "0.9990 to 1.0050", "1.23 us",
                    "below 3.07 us", "45.0 us", "0.45%", "3.0 MB"):
         assert figure in text
+
+
+@pytest.mark.parametrize("before, after, busy",
+                         [(0.2, 1.8, False), (1.1, 1.8, True),
+                          (0.2, 3.1, True)])
+def test_a_busy_machine_is_told(before, after, busy):
+    result = summary([comparison(0.999, 1.005)])
+    result["calibration"] = {
+        "before": {"best_ns": 1.5, "load_average": before},
+        "after": {"best_ns": 1.5, "load_average": after},
+    }
+    assert ("had other work to do" in overhead_table.render(result)) == busy
+
+
+def test_an_interval_of_one_start_has_a_width():
+    """Its pairs are all there is to resample."""
+    source = random.Random(5)
+    module = load_program("overhead")
+    figures = module.Comparison("static", "profiler", pairs_per_start=10)
+    figures.pairs = [(source.gauss(100, 5), 100) for _ in range(10)]
+    ratio = figures.ratio()
+    assert ratio.low < ratio.median < ratio.high
 
 
 def test_every_name_has_a_text():
