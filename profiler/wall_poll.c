@@ -90,6 +90,7 @@ look_anew(struct wall_poll *wall, struct thread_slot *slot,
                      &wall->stack);
         thread->stack = stack_table_find(
             wall->table, slot->name, wall->stack.frames, wall->stack.n_frames);
+        thread->named = slot->named;
         gap_add(wall, thread, thread->stack, ns);
         return;
 
@@ -121,7 +122,8 @@ look_at(struct wall_poll *wall, struct thread_slot *slot,
         return;
     }
 
-    if (cpu_ns == thread->cpu_ns && thread->stack != STACK_TABLE_NONE) {
+    if (cpu_ns == thread->cpu_ns && thread->stack != STACK_TABLE_NONE
+        && thread->named == slot->named) {
         wall->counters.unmoved++;
         gap_add(wall, thread, thread->stack, ns);
         return;

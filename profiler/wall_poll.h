@@ -47,6 +47,9 @@ struct wall_thread {
     /* Where it is blocked, an index of the table or STACK_TABLE_NONE. */
     uint32_t stack;
 
+    /* How often its name had been asked for then: it may have another now. */
+    unsigned named;
+
     /* Its CPU clock there, or when a sample was requested. */
     int64_t cpu_ns;
 

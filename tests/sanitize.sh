@@ -39,7 +39,7 @@ integration=(test_ab_reload.py test_count_input.py test_count_requests.py
 # tenth of a second; and an nginx that is started without the run-time.
 left_out=(test_nothing_leaks_over test_swaps_under_load
     test_reload_under_load_leaks_nothing test_cpu_of_the_main_thread
-    test_stacks_are_complete test_samples_reach_the_root test_idle_worker
+    test_stacks_are_complete test_idle_worker
     test_idle_loop test_pool_threads_that_run
     test_term_sends_the_partial_profile test_proc_that_is_hidden)
 

@@ -244,3 +244,33 @@ assert during == 5, during
 assert slots() == before
 assert library.stop(handle, 2000) == 0
 """)
+
+
+def test_thread_that_is_named_while_it_waits():
+    """Its wall time goes to the name that it has by now."""
+    run("""
+import threading, time
+from pprof_profile import Profile
+assert library.prepare() == 0
+rc, handle = start(types=(WALL,))
+assert rc == 0
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait, daemon=True)
+thread.start()
+time.sleep(2)
+with open(f"/proc/self/task/{thread.native_id}/comm", "w") as comm:
+    comm.write("renamed")
+time.sleep(2)
+rc, job = job_start(handle, WALL)
+assert rc == 0
+time.sleep(1)
+library.job_finish(job)
+profile = Profile(job_wait(handle))
+named = sum(values[1] for _, labels, values in profile.samples
+            if labels["thread"] == "renamed")
+window = profile.proto.duration_nanos
+assert abs(named - window) < 0.01 * window, profile.samples
+stop.set()
+thread.join()
+assert library.stop(handle, 2000) == 0
+""")
