@@ -15,6 +15,7 @@
 #include "profiler_state.h"
 #include "profiler_thread.h"
 #include "sample/loop_hook.h"
+#include "sample/sample_request.h"
 
 
 static void stall_start(struct profiler *profiler);
@@ -100,6 +101,18 @@ profiler_create(struct nprof *nprof, struct profiler **created)
 }
 
 
+/* What is missing to look at threads that are blocked and at those that run. */
+static const char *
+look_missing(void)
+{
+    const char *missing;
+
+    missing = blocked_stack_missing();
+
+    return missing != NULL ? missing : sample_request_missing();
+}
+
+
 static void
 stall_start(struct profiler *profiler)
 {
@@ -124,10 +137,9 @@ stall_start(struct profiler *profiler)
         return;
     }
 
-    missing = blocked_stack_missing();
+    missing = look_missing();
     if (missing != NULL) {
-        warn(profiler, NPROF_JOB_STALL,
-             "no stacks of stalls but those of CPU samples: %s", missing);
+        warn(profiler, NPROF_JOB_STALL, "stalls lack stacks: %s", missing);
     }
 }
 
@@ -144,9 +156,9 @@ wall_start(struct profiler *profiler)
     wall_poll_init(&profiler->wall, profiler->tables[NPROF_JOB_WALL],
                    profiler->unwinder);
 
-    missing = blocked_stack_missing();
+    missing = look_missing();
     if (missing != NULL) {
-        warn(profiler, NPROF_JOB_WALL, "no wall samples: %s", missing);
+        warn(profiler, NPROF_JOB_WALL, "wall time is lost: %s", missing);
     }
 }
 

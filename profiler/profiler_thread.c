@@ -313,12 +313,14 @@ profiler_drain(struct profiler *profiler)
 static void
 window_open(struct profiler *profiler, struct nprof_job *job)
 {
-    if (job->kind == NPROF_JOB_WALL) {
-        wall_poll_settle(&profiler->wall, profiler->threads.n_slots);
-    }
-
     job->start_realtime_ns = clock_ns(CLOCK_REALTIME);
     job->start_monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+
+    if (job->kind == NPROF_JOB_WALL) {
+        wall_poll_settle(&profiler->wall, profiler->threads.n_slots,
+                         job->start_monotonic_ns);
+    }
+
     job->since = stack_table_snapshot(profiler->tables[job->kind]);
 }
 
@@ -326,8 +328,12 @@ window_open(struct profiler *profiler, struct nprof_job *job)
 static void
 window_close(struct profiler *profiler, struct nprof_job *job)
 {
+    int64_t now;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
     if (job->kind == NPROF_JOB_WALL) {
-        wall_poll_settle(&profiler->wall, profiler->threads.n_slots);
+        wall_poll_settle(&profiler->wall, profiler->threads.n_slots, now);
     }
 
     if (job->since != NULL) {
@@ -343,8 +349,7 @@ window_close(struct profiler *profiler, struct nprof_job *job)
     profile_type_describe(job->profile, job->kind,
                           profiler->nprof->config.rate);
     job->profile->time_ns = job->start_realtime_ns;
-    job->profile->duration_ns
-        = clock_ns(CLOCK_MONOTONIC) - job->start_monotonic_ns;
+    job->profile->duration_ns = now - job->start_monotonic_ns;
 }
 
 

@@ -195,19 +195,16 @@ wall_poll_look(struct wall_poll *wall, size_t n_slots)
 
 
 void
-wall_poll_settle(struct wall_poll *wall, size_t n_slots)
+wall_poll_settle(struct wall_poll *wall, size_t n_slots, int64_t now)
 {
     size_t              i;
-    int64_t             now, ns;
+    int64_t             ns;
     struct wall_thread *thread;
-
-    now = clock_ns(CLOCK_MONOTONIC);
 
     for (i = 0; i < n_slots; i++) {
         thread = &wall->threads[i];
 
-        if (!thread_slots[i].used || thread->last == STACK_TABLE_NONE
-            || thread->since_ns == 0) {
+        if (!thread_slots[i].used || thread->since_ns == 0) {
             continue;
         }
 
@@ -217,6 +214,7 @@ wall_poll_settle(struct wall_poll *wall, size_t n_slots)
         if (thread->pending_ns != 0) {
             thread->pending_ns += ns;
         } else {
+            /* nowhere, if it was looked at once only: that was its start */
             stack_table_count(wall->table, thread->last, 0, ns);
         }
     }

@@ -91,11 +91,12 @@ int64_t wall_poll_due(const struct wall_poll *wall);
 void wall_poll_look(struct wall_poll *wall, size_t n_slots);
 
 /*
- * Brings the table up to date where a window begins or ends: the gap so far
+ * Brings the table up to date where a window begins or ends, now (of
+ * CLOCK_MONOTONIC, not before the last look): the gap so far
  * goes to where a thread was last seen. It takes no look: the event loop has
  * just asked for the window, and would always be seen doing so.
  */
-void wall_poll_settle(struct wall_poll *wall, size_t n_slots);
+void wall_poll_settle(struct wall_poll *wall, size_t n_slots, int64_t now);
 
 /* Before the profiler thread waits: if it has not shown yet where, it takes a
    sample of itself. */

@@ -15,6 +15,23 @@
 #include "signal_setup.h"
 
 
+const char *
+sample_request_missing(void)
+{
+    siginfo_t info;
+
+    memset(&info, 0, sizeof(info));
+    info.si_code = SI_QUEUE;
+
+    /* no signal at all: the kernel says whether one might be sent */
+    if (syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), 0, &info) != 0) {
+        return "rt_tgsigqueueinfo() is forbidden";
+    }
+
+    return NULL;
+}
+
+
 int
 sample_request(struct thread_slot *slot, uint32_t wanted)
 {

@@ -13,6 +13,9 @@
 #include "thread_slot.h"
 
 
+/* What is missing here to ask for samples: a static text, or NULL. */
+const char *sample_request_missing(void);
+
 /*
  * Requests a sample of the slot's thread for wanted (SAMPLE_FOR_WALL,
  * SAMPLE_FOR_STALL); it comes through the thread's ring. Only for a thread that

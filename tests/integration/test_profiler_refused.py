@@ -53,6 +53,25 @@ def test_no_look_into_memory(nginx, blocking, refuse):
     assert abs(by_thread(profile)["main"] - window) < 0.01 * window
 
 
+def test_no_signals_to_threads(nginx, blocking, refuse):
+    """Where none can be sent: blocked threads are seen, running ones are
+    "[lost]", and status says so."""
+    configure(nginx, blocking, ALL)
+    nginx.stop()
+    start_under(nginx, refuse, "rt_tgsigqueueinfo")
+    degraded = status(nginx)
+    for kind in ("wall", "stall"):
+        assert ("rt_tgsigqueueinfo() is forbidden"
+                in degraded[kind]["degraded"])
+    with Capture(nginx, "wall", seconds=3) as capture:
+        block(nginx, SLEEP, 600)
+        block(nginx, BURN, 1000)
+    assert capture.profile.total(1, "block_in_sleep") > 0.3e9
+    assert capture.profile.total(1, "block_in_burn") == 0
+    main = by_thread(capture.profile)["main"]
+    assert abs(main - capture.profile.proto.duration_nanos) < 0.01 * main
+
+
 def test_stopped_worker(nginx, blocking):
     """The time in which a worker was stopped is in the window, once; it is no
     stall of a loop that waited."""
