@@ -282,7 +282,8 @@ Test(blocked_stack, no_copy_is_torn)
 
     blocked_start(&sampled, restless);
 
-    for (i = 0; i < 20000; i++) {
+    /* however rarely it is met between two moves */
+    for (i = 0; i < 20000 || seen <= 1000; i++) {
         if (blocked_stack_take(sampled.slot, &sample, &cpu_ns)
             != THREAD_BLOCKED) {
             continue;
@@ -298,6 +299,5 @@ Test(blocked_stack, no_copy_is_torn)
         cr_assert_geq(frame_find(&sampled_stack, 0, restless), 0);
     }
 
-    cr_assert_gt(seen, 1000);
     sampled_end(&sampled);
 }
