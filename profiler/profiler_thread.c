@@ -253,9 +253,7 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
         wall_poll_forget(&profiler->wall, slot);
     }
 
-    /* both acquire: pair with the end of sample_take() */
     profiler->counters.dropped += atomic_load(&slot->dropped);
-    (void) atomic_load(&slot->taken);
 }
 
 

@@ -175,7 +175,7 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
         signal_wake_profiler();
     }
 
-    /* release: pairs with profiler_drain_slot(), after which others have the
+    /* release: pairs with thread_list_remove(), after which others have the
        slot */
     atomic_fetch_add_explicit(&slot->taken, 1, memory_order_release);
 }

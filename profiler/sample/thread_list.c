@@ -362,6 +362,9 @@ thread_list_remove(struct thread_slot *slot)
     atomic_store(&slot->ready, false);
 
     if (!thread_slot_alive(slot)) {
+        /* acquire: what its handler did last is over; see sample_take() */
+        (void) atomic_load_explicit(&slot->dropped, memory_order_acquire);
+        (void) atomic_load_explicit(&slot->taken, memory_order_acquire);
         sample_ring_destroy(&slot->ring);
     }
 
