@@ -16,7 +16,7 @@ allowed='clock_gettime|syscall|__errno_location|__stack_chk_fail'
 allowed="$allowed|__(asan|tsan|ubsan)_[a-z0-9_]*"
 defined='signal_state|handler_cost|thread_slots|loop_state|signal_handler'
 defined="$defined|signal_wake_profiler|sample_ring_reserve|sample_ring_commit"
-defined="$defined|sample_ring_longest|sample_ring_used"
+defined="$defined|sample_ring_longest|sample_ring_used|thread_labels"
 
 called=$(nm --undefined-only "$2/signal_handler.o" "$2/sample_ring.o" |
     awk 'NF == 2 { print $2 }' |

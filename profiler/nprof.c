@@ -19,10 +19,13 @@
 #include "nprof_clock.h"
 #include "profile_types.h"
 #include "profiler_thread.h"
+#include "sample/label_set.h"
 #include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
+#include "sample/request_scope.h"
 #include "sample/signal_handler.h"
 #include "sample/signal_setup.h"
+#include "sample/thread_label.h"
 #include "symbolize/symbolizer.h"
 #include "unwind/module_table.h"
 
@@ -203,6 +206,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
 
     if (rc != 0) {
         atomic_store(&signal_state.active, false);
+        thread_label_stop();
         loop_hook_stop();
         nprof_free(nprof);
         return rc;
@@ -221,6 +225,7 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
     struct timespec deadline;
 
     atomic_store(&signal_state.active, false);
+    thread_label_stop();
     loop_hook_stop();
     atomic_store(&nprof->stopping, true);
     signal_wake_profiler();
@@ -408,6 +413,16 @@ profiler_empty_profile(enum nprof_job_kind kind, void **data, size_t *len)
 }
 
 
+static uint32_t
+labels_with(uint32_t set, const char *name, size_t name_len, const char *value,
+            size_t value_len, int of_request)
+{
+    return label_set_with(set, (struct label_text){name, name_len},
+                          (struct label_text){value, value_len},
+                          of_request != 0);
+}
+
+
 __attribute__((visibility("default"))) const struct nprof_library nprof_library
     = {
         .abi = NPROF_ABI,
@@ -426,4 +441,13 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .job_result = profiler_job_result,
         .job_free = profiler_job_release,
         .empty_profile = profiler_empty_profile,
+        .labels = {
+            .with = labels_with,
+            .current = thread_label_current,
+            .apply = thread_label_apply,
+            .request_begin = request_scope_begin,
+            .request_label = request_scope_label,
+            .request_enter = request_scope_enter,
+            .request_end = request_scope_end,
+        },
 };

@@ -8,9 +8,9 @@
  *
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
- * `nprof-export` symbolizes and encodes. All functions are called on one
- * thread, the event loop's, return at once, and never wait for another thread
- * but for stop(), whose wait is bounded. None may be called from a signal
+ * `nprof-export` symbolizes and encodes. All functions but some of
+ * struct nprof_labels are called on one thread, the event loop's, return at once,
+ * and never wait for another thread but for stop(), whose wait is bounded. None may be called from a signal
  * handler.
  *
  * What takes time is a job: started here, done on the library's threads, and
@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 3
+#define NPROF_ABI 4
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -34,6 +34,9 @@
 /* CPU samples per second of CPU time and thread, where nothing else is said:
    no divisor of the scheduler's tick rate. */
 #define NPROF_RATE_DEFAULT 99
+
+/* The longest name of a label, bytes. */
+#define NPROF_LABEL_NAME_MAX 63
 
 /* Jobs at one time; more are refused with -EAGAIN. */
 #define NPROF_JOBS_MAX 64
@@ -79,6 +82,56 @@ struct nprof_config {
 
     /* A turn of the event loop of so many milliseconds is a stall. */
     uint32_t stall_threshold_ms;
+
+    /* Whether samples of the event loop get the labels of its requests: needs
+       the calls of struct nprof_labels, and hooks socket I/O. */
+    uint32_t request_labels;
+};
+
+
+/* Where a request is: its sockets, -1 where there is none. */
+struct nprof_request_sockets {
+    int client_fd;
+
+    /* Not 0: the client's connection has other requests too (HTTP/2). */
+    int shared;
+
+    int upstream_fd;
+};
+
+
+/*
+ * What samples are labelled with. A label set is a number, 0 is the empty one;
+ * sets are never freed. These may be called whether a profiler runs or not; none
+ * waits or fails, and what finds no room is left out and counted.
+ */
+struct nprof_labels {
+    /*
+     * The set with one label more, or with another value of it. Names have at
+     * most NPROF_LABEL_NAME_MAX bytes, values are cut at 127; an empty one is no label.
+     * of_request: the value comes with a request, there may be any number of
+     * them. Any thread.
+     */
+    uint32_t (*with)(uint32_t set, const char *name, size_t name_len,
+                     const char *value, size_t value_len, int of_request);
+
+    /* That of the calling thread's work. */
+    uint32_t (*current)(void);
+
+    /* Makes it that of the calling thread's work; returns the one before. */
+    uint32_t (*apply)(uint32_t set);
+
+    /*
+     * A request of the event loop: from begin to end it has a number, which is
+     * never used again; 0 if there is no room. label says what its samples have
+     * from now on, enter that it is worked for, and where its sockets are. Event
+     * loop's thread.
+     */
+    uint64_t (*request_begin)(void);
+    void (*request_label)(uint64_t request, uint32_t set);
+    void (*request_enter)(uint64_t                            request,
+                          const struct nprof_request_sockets *sockets);
+    void (*request_end)(uint64_t request);
 };
 
 
@@ -157,6 +210,8 @@ struct nprof_library {
      * or -errno.
      */
     int (*empty_profile)(enum nprof_job_kind kind, void **data, size_t *len);
+
+    struct nprof_labels labels;
 };
 
 

@@ -14,10 +14,14 @@
 #include "profile_types.h"
 #include "profiler_state.h"
 #include "profiler_thread.h"
+#include "sample/io_hook.h"
 #include "sample/loop_hook.h"
+#include "sample/request_scope.h"
 #include "sample/sample_request.h"
+#include "sample/thread_label.h"
 
 
+static void labels_start(struct profiler *profiler);
 static void stall_start(struct profiler *profiler);
 static void wall_start(struct profiler *profiler);
 static void sampling_start(struct profiler *profiler);
@@ -90,6 +94,7 @@ profiler_create(struct nprof *nprof, struct profiler **created)
         return rc;
     }
 
+    labels_start(profiler);
     stall_start(profiler);
     wall_start(profiler);
     sampling_start(profiler);
@@ -110,6 +115,40 @@ look_missing(void)
     missing = blocked_stack_missing();
 
     return missing != NULL ? missing : sample_request_missing();
+}
+
+
+/*
+ * The labels of requests need both hooks: one says whose work begins, the other
+ * when it ends. The loop is not timed for their sake: no turn is a stall.
+ */
+static void
+labels_start(struct profiler *profiler)
+{
+    int rc;
+
+    thread_label_start();
+
+    if (!profiler->nprof->config.request_labels) {
+        return;
+    }
+
+    rc = request_scope_prepare();
+
+    if (rc == 0) {
+        rc = loop_hook_start(INT64_MAX);
+    }
+
+    if (rc == 0) {
+        rc = io_hook_install();
+    }
+
+    if (rc != 0) {
+        thread_label_stop();
+        snprintf(profiler->labels_warning, sizeof(profiler->labels_warning),
+                 "no labels: the I/O of requests can't be hooked (%d: %s)", -rc,
+                 strerrordesc_np(-rc));
+    }
 }
 
 
@@ -201,22 +240,31 @@ sampling_start(struct profiler *profiler)
 }
 
 
+static void
+warning_join(struct profiler *profiler, const char *warning)
+{
+    size_t len;
+
+    len = strlen(profiler->warning);
+
+    if (warning[0] != '\0') {
+        snprintf(profiler->warning + len, sizeof(profiler->warning) - len,
+                 "%s%s", len == 0 ? "" : "; ", warning);
+    }
+}
+
+
 /* One text of all. */
 static void
 warnings_join(struct profiler *profiler)
 {
     unsigned kind;
-    size_t   len;
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
-        if (profiler->warnings[kind][0] == '\0') {
-            continue;
-        }
-
-        len = strlen(profiler->warning);
-        snprintf(profiler->warning + len, sizeof(profiler->warning) - len,
-                 "%s%s", len == 0 ? "" : "; ", profiler->warnings[kind]);
+        warning_join(profiler, profiler->warnings[kind]);
     }
+
+    warning_join(profiler, profiler->labels_warning);
 }
 
 

@@ -40,7 +40,8 @@ struct profiler {
 
     /* What can't work here, by type; and all of it. "" if there is nothing. */
     char warnings[NPROF_PROFILES][160];
-    char warning[512];
+    char labels_warning[160];
+    char warning[672];
 };
 
 

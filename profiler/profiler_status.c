@@ -327,6 +327,11 @@ print_report(FILE *out, const struct profiler_report *report)
             n_threads, report->threads->unsampled, report->threads->last_error);
 
     print_cost(out, report, &sum);
+
+    fprintf(out,
+            ",\n \"labels\": {\"sets\": %" PRIu64
+            ", \"limit\": %d, \"dropped\": %" PRIu64 "}",
+            report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
     print_stacks(out, report);
 }
 

@@ -14,6 +14,7 @@
 
 #include "aggregate/stack_table.h"
 #include "nprof.h"
+#include "sample/label_set.h"
 #include "sample/thread_list.h"
 #include "stall_watch.h"
 #include "wall_poll.h"
@@ -51,6 +52,7 @@ struct profiler_report {
     const struct thread_list       *threads;
     const struct stall_counters    *stalls;
     const struct wall_counters     *wall;
+    struct label_counters           labels;
 
     /* CPU time of the profiler and the export thread so far. */
     uint64_t own_cpu_ns;

@@ -13,9 +13,11 @@
 #include "profile_types.h"
 #include "profiler_state.h"
 #include "profiler_thread.h"
+#include "sample/label_set.h"
 #include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
 #include "sample/signal_handler.h"
+#include "sample/thread_label.h"
 #include "sample/thread_list.h"
 #include "stall_watch.h"
 #include "symbol_request.h"
@@ -164,7 +166,7 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
         expiries = 1 + OVERRUN_MAX;
     }
 
-    stack_table_add(profiler->tables[NPROF_JOB_CPU], slot->name,
+    stack_table_add(profiler->tables[NPROF_JOB_CPU], slot->name, record->labels,
                     profiler->stack.frames, profiler->stack.n_frames, expiries,
                     expiries * profiler->period_ns);
 }
@@ -188,7 +190,8 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
     }
 
     if (record->wanted & SAMPLE_FOR_WALL) {
-        wall_poll_sample(&profiler->wall, slot, &profiler->stack);
+        wall_poll_sample(&profiler->wall, slot, record->labels,
+                         &profiler->stack);
     }
 
     if (slot->main_thread && profiler_collects(profiler, NPROF_JOB_STALL)) {
@@ -252,6 +255,8 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
     if (profiler_collects(profiler, NPROF_JOB_WALL)) {
         wall_poll_forget(&profiler->wall, slot);
     }
+
+    thread_label_forget(slot->tid);
 
     profiler->counters.dropped += atomic_load(&slot->dropped);
 }
@@ -376,6 +381,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->own_cpu_ns = (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID);
     report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
+    label_set_count(&report->labels);
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         report->tables[kind] = profiler->tables[kind];

@@ -222,7 +222,8 @@ stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
 
     stack_unwind(watch->unwinder, &watch->sample.record, true, &watch->stack);
 
-    return stack_table_find(watch->table, slot->name, watch->stack.frames,
+    return stack_table_find(watch->table, slot->name,
+                            watch->sample.record.labels, watch->stack.frames,
                             watch->stack.n_frames);
 }
 
@@ -317,8 +318,9 @@ stall_settle(struct stall_watch *watch, const struct loop_stall *stall)
         stall_divide(watch, stall->duration_ns);
 
     } else if (watch->cpu_start_ns == stall->start_ns) {
-        stack_table_add(watch->table, MAIN_THREAD, watch->cpu_stack.frames,
-                        watch->cpu_stack.n_frames, 1, stall->duration_ns);
+        stack_table_add(watch->table, MAIN_THREAD, watch->cpu_labels,
+                        watch->cpu_stack.frames, watch->cpu_stack.n_frames, 1,
+                        stall->duration_ns);
 
     } else {
         watch->counters.lost++;
@@ -350,12 +352,13 @@ stall_watch_sample(struct stall_watch         *watch,
 
     if (record->wanted & SAMPLE_FOR_STALL) {
         stall_seen(watch, record->turn_start_ns,
-                   stack_table_find(watch->table, MAIN_THREAD, stack->frames,
-                                    stack->n_frames));
+                   stack_table_find(watch->table, MAIN_THREAD, record->labels,
+                                    stack->frames, stack->n_frames));
         return;
     }
 
     watch->cpu_start_ns = record->turn_start_ns;
+    watch->cpu_labels = record->labels;
     watch->cpu_stack.n_frames = stack->n_frames;
     memcpy(watch->cpu_stack.frames, stack->frames,
            stack->n_frames * sizeof(stack->frames[0]));

@@ -86,8 +86,10 @@ struct stall_watch {
     uint32_t blocked_stack;
     int64_t  blocked_cpu_ns;
 
-    /* The last CPU sample that was taken in a turn: which turn, which stack. */
+    /* The last CPU sample that was taken in a turn: which turn, whose work, which
+       stack. */
     int64_t              cpu_start_ns;
+    uint32_t             cpu_labels;
     struct unwound_stack cpu_stack;
 
     /* How much of the hook's counters is in the table already. */

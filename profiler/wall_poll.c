@@ -89,7 +89,8 @@ look_anew(struct wall_poll *wall, struct thread_slot *slot,
         stack_unwind(wall->unwinder, &wall->sample.record, slot->main_thread,
                      &wall->stack);
         thread->stack = stack_table_find(
-            wall->table, slot->name, wall->stack.frames, wall->stack.n_frames);
+            wall->table, slot->name, wall->sample.record.labels,
+            wall->stack.frames, wall->stack.n_frames);
         thread->named = slot->named;
         gap_add(wall, thread, thread->stack, ns);
         return;
@@ -233,7 +234,7 @@ wall_poll_before_wait(struct wall_poll *wall)
 
 void
 wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
-                 const struct unwound_stack *stack)
+                 uint32_t labels, const struct unwound_stack *stack)
 {
     uint32_t            index;
     struct wall_thread *thread;
@@ -245,7 +246,7 @@ wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
         return;
     }
 
-    index = stack_table_find(wall->table, slot->name, stack->frames,
+    index = stack_table_find(wall->table, slot->name, labels, stack->frames,
                              stack->n_frames);
     gap_add(wall, thread, index, thread->pending_ns);
     thread->pending_ns = 0;

@@ -102,9 +102,9 @@ void wall_poll_settle(struct wall_poll *wall, size_t n_slots, int64_t now);
    sample of itself. */
 void wall_poll_before_wait(struct wall_poll *wall);
 
-/* Takes the sample that a thread was asked for. */
+/* Takes the sample that a thread was asked for, and its label set. */
 void wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
-                      const struct unwound_stack *stack);
+                      uint32_t labels, const struct unwound_stack *stack);
 
 /* The slot's thread is gone. */
 void wall_poll_forget(struct wall_poll *wall, const struct thread_slot *slot);

@@ -37,6 +37,9 @@ struct profile_sample {
     /* The name of the thread, "" if it is not known; static or owned. */
     const char *thread;
 
+    /* A label set of this process (label_set.h). */
+    uint32_t labels;
+
     int64_t values[STACK_PROFILE_MAX_VALUES];
 };
 

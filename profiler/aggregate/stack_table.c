@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../sample/label_set.h"
 #include "../sample/thread_slot.h"
 #include "../unwind/stack_unwind.h"
 #include "stack_table.h"
@@ -31,10 +32,22 @@ struct stack_entry {
     uint16_t n_frames;
     uint16_t thread;
 
+    /* A label set. */
+    uint32_t labels;
+
     /* The thread's "[other]". */
     bool other;
 
     int64_t values[STACK_VALUES];
+};
+
+
+/* What stacks are told apart by; thread is an index of threads. */
+struct stack_key {
+    const uint64_t *packed;
+    uint32_t        n;
+    uint32_t        labels;
+    uint16_t        thread;
 };
 
 
@@ -168,15 +181,15 @@ thread_index(struct stack_table *table, const char *name)
 
 /* A multiply-and-rotate hash over whole words; seeds need not be secret. */
 static uint64_t
-stack_hash(const uint64_t *packed, uint32_t n, uint16_t thread)
+stack_hash(const struct stack_key *key)
 {
     uint32_t i;
     uint64_t hash;
 
-    hash = thread + 0x9e3779b97f4a7c15ull;
+    hash = ((uint64_t) key->labels << 16 | key->thread) + 0x9e3779b97f4a7c15ull;
 
-    for (i = 0; i < n; i++) {
-        hash = (hash ^ packed[i]) * 0xff51afd7ed558ccdull;
+    for (i = 0; i < key->n; i++) {
+        hash = (hash ^ key->packed[i]) * 0xff51afd7ed558ccdull;
         hash ^= hash >> 32;
     }
 
@@ -186,8 +199,8 @@ stack_hash(const uint64_t *packed, uint32_t n, uint16_t thread)
 
 /* The place in hash[] of the stack, or the free one where it belongs. */
 static uint32_t *
-stack_find(struct stack_table *table, const uint64_t *packed, uint32_t n,
-           uint16_t thread, uint64_t hash)
+stack_find(struct stack_table *table, const struct stack_key *key,
+           uint64_t hash)
 {
     uint32_t            at;
     struct stack_entry *entry;
@@ -196,10 +209,10 @@ stack_find(struct stack_table *table, const uint64_t *packed, uint32_t n,
          at = (at + 1) & table->hash_mask) {
         entry = &table->entries[table->hash[at] - 1];
 
-        if (entry->hash == hash && entry->thread == thread
-            && entry->n_frames == n
-            && memcmp(&table->packed[entry->first_frame], packed,
-                      n * sizeof(packed[0]))
+        if (entry->hash == hash && entry->thread == key->thread
+            && entry->labels == key->labels && entry->n_frames == key->n
+            && memcmp(&table->packed[entry->first_frame], key->packed,
+                      key->n * sizeof(key->packed[0]))
                    == 0) {
             break;
         }
@@ -211,16 +224,16 @@ stack_find(struct stack_table *table, const uint64_t *packed, uint32_t n,
 
 /* The entry of the stack, made if need be; NULL if the table is full. */
 static struct stack_entry *
-stack_entry_of(struct stack_table *table, const uint64_t *packed, uint32_t n,
-               uint16_t thread, bool reserve)
+stack_entry_of(struct stack_table *table, const struct stack_key *key,
+               bool reserve)
 {
     uint32_t            entries_max, frames_max;
     uint32_t           *place;
     uint64_t            hash;
     struct stack_entry *entry;
 
-    hash = stack_hash(packed, n, thread);
-    place = stack_find(table, packed, n, thread, hash);
+    hash = stack_hash(key);
+    place = stack_find(table, key, hash);
 
     if (*place != 0) {
         return &table->entries[*place - 1];
@@ -231,18 +244,21 @@ stack_entry_of(struct stack_table *table, const uint64_t *packed, uint32_t n,
         = table->bounds.stacks_max - (reserve ? 0 : STACK_TABLE_THREADS);
     frames_max = table->bounds.frames_max - (reserve ? 0 : STACK_TABLE_THREADS);
 
-    if (table->n_entries >= entries_max || table->n_packed + n > frames_max) {
+    if (table->n_entries >= entries_max
+        || table->n_packed + key->n > frames_max) {
         return NULL;
     }
 
     entry = &table->entries[table->n_entries++];
     entry->hash = hash;
-    entry->thread = thread;
+    entry->thread = key->thread;
+    entry->labels = key->labels;
     entry->first_frame = table->n_packed;
-    entry->n_frames = (uint16_t) n;
+    entry->n_frames = (uint16_t) key->n;
 
-    memcpy(&table->packed[table->n_packed], packed, n * sizeof(packed[0]));
-    table->n_packed += n;
+    memcpy(&table->packed[table->n_packed], key->packed,
+           key->n * sizeof(key->packed[0]));
+    table->n_packed += key->n;
 
     *place = table->n_entries;
 
@@ -262,8 +278,10 @@ stack_entry_other(struct stack_table *table, uint16_t thread)
         .kind = STACK_FRAME_OTHER,
     };
 
+    const struct stack_key key = {.packed = &packed, .n = 1, .thread = thread};
+
     packed = frame_pack(table->modules, &frame);
-    entry = stack_entry_of(table, &packed, 1, thread, true);
+    entry = stack_entry_of(table, &key, true);
 
     if (entry != NULL) {
         entry->other = true;
@@ -274,24 +292,27 @@ stack_entry_other(struct stack_table *table, uint16_t thread)
 
 
 uint32_t
-stack_table_find(struct stack_table *table, const char *thread,
+stack_table_find(struct stack_table *table, const char *thread, uint32_t labels,
                  const struct stack_frame *frames, uint32_t n_frames)
 {
-    uint16_t            index;
     uint32_t            i;
     uint64_t            packed[STACK_UNWIND_MAX + 2];
+    struct stack_key    key;
     struct stack_entry *entry;
-
-    index = thread_index(table, thread);
 
     for (i = 0; i < n_frames && i < STACK_UNWIND_MAX + 2; i++) {
         packed[i] = frame_pack(table->modules, &frames[i]);
     }
 
-    entry = stack_entry_of(table, packed, i, index, false);
+    key.packed = packed;
+    key.n = i;
+    key.labels = labels;
+    key.thread = thread_index(table, thread);
+
+    entry = stack_entry_of(table, &key, false);
 
     if (entry == NULL) {
-        entry = stack_entry_other(table, index);
+        entry = stack_entry_other(table, key.thread);
     }
 
     return entry == NULL ? STACK_TABLE_NONE
@@ -308,7 +329,7 @@ stack_table_find_mark(struct stack_table *table, const char *thread,
         .kind = mark,
     };
 
-    return stack_table_find(table, thread, &frame, 1);
+    return stack_table_find(table, thread, LABEL_SET_NONE, &frame, 1);
 }
 
 
@@ -333,11 +354,12 @@ stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
 
 
 void
-stack_table_add(struct stack_table *table, const char *thread,
+stack_table_add(struct stack_table *table, const char *thread, uint32_t labels,
                 const struct stack_frame *frames, uint32_t n_frames,
                 int64_t count, int64_t nanoseconds)
 {
-    stack_table_count(table, stack_table_find(table, thread, frames, n_frames),
+    stack_table_count(table,
+                      stack_table_find(table, thread, labels, frames, n_frames),
                       count, nanoseconds);
 }
 
@@ -491,6 +513,7 @@ stack_table_profile(const struct stack_table    *table,
         sample->frames = frames;
         sample->n_frames = entry->n_frames;
         sample->thread = threads + entry->thread * THREAD_NAME_MAX;
+        sample->labels = entry->labels;
         memcpy(sample->values, values, sizeof(values));
 
         for (f = 0; f < entry->n_frames; f++) {

@@ -59,13 +59,16 @@ void stack_table_destroy(struct stack_table *table);
 
 /*
  * The index of the stack of n_frames frames, leaf first, of the thread of that
- * name; that of the thread's "[other]" if the table is full. It stays valid as
- * long as the table. A stack that nothing is added to is in no profile.
+ * name under a label set (label_set.h); that of the thread's "[other]", without
+ * labels, if the table is full. It stays valid as long as the table. A stack
+ * that nothing is added to is in no profile.
  */
 uint32_t stack_table_find(struct stack_table *table, const char *thread,
-                          const struct stack_frame *frames, uint32_t n_frames);
+                          uint32_t labels, const struct stack_frame *frames,
+                          uint32_t n_frames);
 
-/* That of the thread's mark, which is a frame without a module. */
+/* That of the thread's mark, which is a frame without a module, and has no
+   labels. */
 uint32_t stack_table_find_mark(struct stack_table *table, const char *thread,
                                enum stack_frame_kind mark);
 
@@ -75,8 +78,8 @@ void stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
 
 /* Finds the stack and adds to its values. */
 void stack_table_add(struct stack_table *table, const char *thread,
-                     const struct stack_frame *frames, uint32_t n_frames,
-                     int64_t count, int64_t nanoseconds);
+                     uint32_t labels, const struct stack_frame *frames,
+                     uint32_t n_frames, int64_t count, int64_t nanoseconds);
 
 /* Stacks in the table and the most there can be, and what was counted under
    "[other]". */

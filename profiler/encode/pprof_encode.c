@@ -9,8 +9,10 @@
 
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
+#include "../sample/label_set.h"
 #include "gzip_buffer.h"
 #include "pprof_encode.h"
 #include "pprof_tables.h"
@@ -40,6 +42,9 @@ struct merged_sample {
 
     /* A string; 0 is no label. */
     uint32_t thread;
+
+    /* A label set. */
+    uint32_t labels;
 
     int64_t values[STACK_PROFILE_MAX_VALUES];
 };
@@ -100,14 +105,16 @@ is_sample(const void *rows, uint32_t id, const void *key)
 
     a += id;
 
-    return a->thread == b->thread && a->n_locations == b->n_locations
+    return a->thread == b->thread && a->labels == b->labels
+           && a->n_locations == b->n_locations
            && memcmp(a->location_ids, b->location_ids,
                      a->n_locations * sizeof(*a->location_ids))
                   == 0;
 }
 
 
-/* The number of the sample that has this stack and thread, maybe a new one. */
+/* The number of the sample that has this stack, thread and labels, maybe a new
+   one. */
 static uint32_t
 merged_sample(struct encoder *e, const struct merged_sample *key)
 {
@@ -116,7 +123,7 @@ merged_sample(struct encoder *e, const struct merged_sample *key)
 
     hash = id_table_hash(key->location_ids,
                          key->n_locations * sizeof(*key->location_ids))
-           ^ key->thread;
+           ^ key->thread ^ key->labels << 16;
 
     id = id_table_find(&e->sample_ids, hash, is_sample, e->samples, key);
     if (id != ID_TABLE_NONE) {
@@ -140,7 +147,8 @@ static int
 read_sample(struct encoder *e, const struct profile_sample *sample)
 {
     uint32_t             i, id;
-    struct merged_sample key = {.n_locations = sample->n_frames};
+    struct merged_sample key
+        = {.n_locations = sample->n_frames, .labels = sample->labels};
 
     key.thread = pprof_tables_string(&e->tables, sample->thread);
     key.location_ids = block_arena_alloc(
@@ -186,27 +194,62 @@ read_samples(struct encoder *e)
 }
 
 
+/* A text of a label; false if memory lacks. */
+static bool
+label_text(struct encoder *e, const char *text, int64_t *number)
+{
+    uint32_t id;
+
+    id = pprof_tables_string(&e->tables, text);
+    *number = id;
+
+    return id != STRING_POOL_NONE;
+}
+
+
 static int
 make_labels(struct encoder *e, const struct merged_sample *sample,
             sample_message *message)
 {
-    uint32_t key;
+    size_t              n;
+    label_message     **to;
+    const struct label *label;
 
-    if (sample->thread == 0) {
+    n = sample->thread != 0;
+
+    for (label = label_set_first(sample->labels); label != NULL;
+         label = label_set_first(label->rest)) {
+        n++;
+    }
+
+    if (n == 0) {
         return 0;
     }
 
-    key = pprof_tables_string(&e->tables, LABEL_THREAD);
-    message->label
-        = new_messages(e, 1, &perftools__profiles__label__descriptor);
-
-    if (key == STRING_POOL_NONE || message->label == NULL) {
+    to = new_messages(e, n, &perftools__profiles__label__descriptor);
+    if (to == NULL) {
         return -ENOMEM;
     }
 
-    message->n_label = 1;
-    message->label[0]->key = key;
-    message->label[0]->str = sample->thread;
+    message->label = to;
+    message->n_label = n;
+
+    if (sample->thread != 0) {
+        if (!label_text(e, LABEL_THREAD, &(*to)->key)) {
+            return -ENOMEM;
+        }
+
+        (*to)->str = sample->thread;
+        to++;
+    }
+
+    for (label = label_set_first(sample->labels); label != NULL;
+         label = label_set_first(label->rest), to++) {
+        if (!label_text(e, label->name, &(*to)->key)
+            || !label_text(e, label->value, &(*to)->str)) {
+            return -ENOMEM;
+        }
+    }
 
     return 0;
 }

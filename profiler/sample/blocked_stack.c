@@ -14,6 +14,7 @@
 
 #include "../nprof_clock.h"
 #include "blocked_stack.h"
+#include "thread_label.h"
 
 
 /* A thread that is caught on the move is looked at so often. */
@@ -125,10 +126,12 @@ stack_copy(const struct thread_slot *slot, struct sample_record *record,
 
 
 static void
-record_fill(struct sample_record *record, uint64_t sp, uint64_t pc)
+record_fill(struct sample_record *record, const struct thread_slot *slot,
+            uint64_t sp, uint64_t pc)
 {
     memset(record, 0, sizeof(*record));
     record->flags = SAMPLE_BLOCKED;
+    record->labels = thread_label_of(slot->tid, slot->main_thread);
     record->registers[SAMPLE_REG_RSP] = sp;
     record->registers[SAMPLE_REG_RIP] = pc;
 }
@@ -151,7 +154,7 @@ blocked_stack_take(const struct thread_slot *slot, union blocked_sample *sample,
             return place;
         }
 
-        record_fill(&sample->record, sp, pc);
+        record_fill(&sample->record, slot, sp, pc);
 
         /* the same place, and not a nanosecond of CPU between: a whole copy */
         if (stack_copy(slot, &sample->record, sp)

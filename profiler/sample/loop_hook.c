@@ -12,6 +12,7 @@
 #include "../nprof_clock.h"
 #include "got_patch.h"
 #include "loop_hook.h"
+#include "request_scope.h"
 #include "signal_handler.h"
 
 
@@ -168,6 +169,15 @@ turn_end(void)
 }
 
 
+/* The loop has done what there was to do, for whomever. */
+static inline void
+loop_waits(void)
+{
+    request_scope_leave();
+    turn_end();
+}
+
+
 /*
  * What follows the first wait is no turn: nginx's epoll module makes one while
  * the worker still starts, to see what the kernel can do.
@@ -211,7 +221,7 @@ epoll_wait_hook(int fd, struct epoll_event *events, int n, int timeout)
         return epoll_wait(fd, events, n, timeout);
     }
 
-    turn_end();
+    loop_waits();
     rc = epoll_wait(fd, events, n, timeout);
     turn_begin();
 
@@ -228,7 +238,7 @@ poll_hook(struct pollfd *fds, nfds_t n, int timeout)
         return poll(fds, n, timeout);
     }
 
-    turn_end();
+    loop_waits();
     rc = poll(fds, n, timeout);
     turn_begin();
 
@@ -246,7 +256,7 @@ select_hook(int n, fd_set *readable, fd_set *writable, fd_set *exceptions,
         return select(n, readable, writable, exceptions, timeout);
     }
 
-    turn_end();
+    loop_waits();
     rc = select(n, readable, writable, exceptions, timeout);
     turn_begin();
 

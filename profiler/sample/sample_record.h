@@ -60,6 +60,9 @@ struct sample_record {
     /* SAMPLE_FOR_CPU and others: one at least. */
     uint32_t wanted;
 
+    /* The label set (label_set.h) that the thread worked under. */
+    uint32_t labels;
+
     /* On the main thread the turn (loop_turn_start()) that it was taken in, or
        0: it was taken in none. */
     int64_t turn_start_ns;

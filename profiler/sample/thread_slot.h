@@ -78,11 +78,11 @@ struct thread_slot {
     _Atomic uint64_t taken;
 
     /* Set before the slot is ready; read by the handler, too. */
-    bool main_thread;
+    bool  main_thread;
+    pid_t tid;
 
     /* The rest is the profiler thread's own. */
 
-    pid_t   tid;
     bool    used;
     bool    has_timer;
     timer_t timer;

@@ -209,7 +209,7 @@ window_fill(struct stack_table *table, struct model_stack *model,
         i = (unsigned) (next_random(state) % STACKS);
         samples = 1 + (int64_t) (next_random(state) % 4);
         nanoseconds = samples * 10101010;
-        stack_table_add(table, model[i].thread, model[i].frames,
+        stack_table_add(table, model[i].thread, 0, model[i].frames,
                         model[i].n_frames, samples, nanoseconds);
         model[i].sum[window + 1][STACK_COUNT] += samples;
         model[i].sum[window + 1][STACK_NANOSECONDS] += nanoseconds;
@@ -259,7 +259,7 @@ Test(stack_table, a_profile_outlives_its_table)
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
-    stack_table_add(table, "main", &frame, 1, 2, 3);
+    stack_table_add(table, "main", 0, &frame, 1, 2, 3);
     profile = stack_table_profile(table, since);
     stack_snapshot_free(since);
     stack_table_destroy(table);
@@ -284,7 +284,7 @@ Test(stack_table, the_deepest_stack_is_kept_whole)
         frames[i] = (struct stack_frame){0x4000 + i, 4, STACK_FRAME_CODE};
     }
 
-    stack_table_add(table, "main", frames, STACK_UNWIND_MAX + 1, 1, 1);
+    stack_table_add(table, "main", 0, frames, STACK_UNWIND_MAX + 1, 1, 1);
     profile = stack_table_profile(table, since);
     cr_assert_eq(profile->samples[0].n_frames, STACK_UNWIND_MAX + 1);
     cr_expect(
@@ -337,7 +337,7 @@ overflow(uint32_t n_frames)
                 = (struct stack_frame){0x1000 + i % 20000 * 100 + f, 1, 0};
         }
         snprintf(thread, sizeof(thread), "t%u", i % 200);
-        stack_table_add(table, thread, frames, n_frames, 3, 30);
+        stack_table_add(table, thread, 0, frames, n_frames, 3, 30);
     }
 
     cr_expect_leq(stack_table_used(table), bounds.stacks_max);
@@ -383,7 +383,7 @@ Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
 
     for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
         snprintf(thread, sizeof(thread), "t%u", i);
-        stack_table_add(table, thread, &frame, 1, 1, 10);
+        stack_table_add(table, thread, 0, &frame, 1, 1, 10);
     }
 
     profile = stack_table_profile(table, since);
@@ -416,7 +416,7 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
 
     for (i = 0; i < 1000; i++) {
         frame.address = 0x1000 + i;
-        stack_table_add(table, "main", &frame, 1, 1, 1);
+        stack_table_add(table, "main", 0, &frame, 1, 1, 1);
     }
 
     before = mallinfo2().uordblks;
