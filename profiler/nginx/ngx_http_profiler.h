@@ -15,7 +15,36 @@
 #include "ngx_profiler.h"
 
 
+typedef struct {
+    /* what paths are relative to: the location that has profiler_endpoint */
+    ngx_http_core_loc_conf_t *location;
+
+    /* the location as the configuration has it; empty outside of any */
+    ngx_str_t name;
+
+    /* of profiler_label: ngx_http_profiler_label_t, NULL if there is none */
+    ngx_array_t *labels;
+
+    /* the label set of server and location; in a worker, 0 until it is needed */
+    uint32_t label_set;
+} ngx_http_profiler_loc_conf_t;
+
+
 extern ngx_module_t ngx_http_profiler_module;
+
+
+/*
+ * Labels of requests (ngx_http_profiler_label.c).
+ */
+
+char *ngx_http_profiler_label(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* the name of the location that create_loc_conf is called for; NGX_ERROR if
+   there is no memory */
+ngx_int_t ngx_http_profiler_label_location(ngx_conf_t *cf, ngx_str_t *name);
+
+/* adds the phase handlers and filters: in postconfiguration */
+ngx_int_t ngx_http_profiler_label_init(ngx_conf_t *cf);
 
 
 /*

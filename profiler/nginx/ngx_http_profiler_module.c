@@ -12,12 +12,6 @@
 
 
 typedef struct {
-    /* what paths are relative to: the location that has the directive */
-    ngx_http_core_loc_conf_t *location;
-} ngx_http_profiler_loc_conf_t;
-
-
-typedef struct {
     ngx_str_t  name;
     ngx_uint_t methods;
     ngx_int_t (*handler)(ngx_http_request_t *r);
@@ -54,13 +48,20 @@ static ngx_command_t  ngx_http_profiler_commands[] = {
       0,
       NULL },
 
+    { ngx_string("profiler_label"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_profiler_label,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_profiler_loc_conf_t, labels),
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_profiler_module_ctx = {
     NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_profiler_label_init,          /* postconfiguration */
 
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -154,11 +155,22 @@ static ngx_str_t ngx_http_profiler_html
 static void *
 ngx_http_profiler_create_loc_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_profiler_loc_conf_t));
+    ngx_http_profiler_loc_conf_t *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_profiler_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_http_profiler_label_location(cf, &conf->name) != NGX_OK) {
+        return NULL;
+    }
+
+    return conf;
 }
 
 
-/* "if" and "limit_except" in an endpoint's location are of the endpoint */
+/* "if" and "limit_except" in a location are of that location */
 static char *
 ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
@@ -166,6 +178,14 @@ ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_profiler_loc_conf_t *conf = child;
 
     ngx_http_core_loc_conf_t *clcf;
+
+    if (conf->name.len == 0) {
+        conf->name = prev->name;
+    }
+
+    if (conf->labels == NULL) {
+        conf->labels = prev->labels;
+    }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

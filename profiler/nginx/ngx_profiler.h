@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
+#include "ngx_profiler_label.h"
 #include "nprof.h"
 
 
@@ -62,6 +63,13 @@ ngx_uint_t ngx_profiler_worker_running(void);
 
 /* whether it collects profiles of that kind */
 ngx_uint_t ngx_profiler_worker_collects(enum nprof_job_kind kind);
+
+
+/* the calls for labels of requests, or NULL if those are not labelled */
+const struct nprof_labels *ngx_profiler_worker_labels(void);
+
+/* what other modules label their work with (ngx_profiler_label.h) */
+extern const ngx_profiler_label_calls_t ngx_profiler_label_calls;
 
 
 /*

@@ -97,7 +97,8 @@ ngx_module_t  ngx_profiler_module = {
     NULL,                                  /* exit thread */
     ngx_profiler_exit_process,             /* exit process */
     NULL,                                  /* exit master */
-    NGX_MODULE_V1_PADDING
+    (uintptr_t) &ngx_profiler_label_calls, /* for other modules */
+    0, 0, 0, 0, 0, 0, 0
 };
 
 /* clang-format on */

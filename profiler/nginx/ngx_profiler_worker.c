@@ -10,6 +10,7 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include <ngx_channel.h>
+#include <ngx_http.h>
 
 #include <poll.h>
 
@@ -48,6 +49,9 @@ static void      ngx_profiler_jobs_flush(ngx_log_t *log);
 
 static struct nprof *ngx_profiler_running;
 
+/* NULL while requests are not labelled */
+static const struct nprof_labels *ngx_profiler_labels;
+
 /* its types: a single process keeps them when it reloads */
 static ngx_uint_t ngx_profiler_types;
 
@@ -81,6 +85,8 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.rate = conf->rate;
     config.types = conf->types;
     config.stall_threshold_ms = conf->stall_threshold;
+    config.request_labels
+        = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
 
     rc = library->start(&config, &ngx_profiler_running);
 
@@ -91,6 +97,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     }
 
     ngx_profiler_types = conf->types;
+    ngx_profiler_labels = config.request_labels ? &library->labels : NULL;
     warning = library->warning(ngx_profiler_running);
 
     if (warning != NULL) {
@@ -120,6 +127,7 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
     spent = ngx_min(ngx_current_msec - start, NGX_PROFILER_CUT_TIMEOUT);
 
     ngx_profiler_running = NULL;
+    ngx_profiler_labels = NULL;
 
     if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent)
         != 0) {
@@ -179,6 +187,13 @@ ngx_profiler_worker_collects(enum nprof_job_kind kind)
 {
     return ngx_profiler_running != NULL
            && (ngx_profiler_types & NPROF_TYPE(kind));
+}
+
+
+const struct nprof_labels *
+ngx_profiler_worker_labels(void)
+{
+    return ngx_profiler_labels;
 }
 
 
