@@ -17,20 +17,21 @@
 #define NGX_HTTP_COUNT_MAX_VALUES (100 * 1024)
 
 
-static void  ngx_http_count_exit_process(ngx_cycle_t *cycle);
-static void *ngx_http_count_create_main_conf(ngx_conf_t *cf);
-static void *ngx_http_count_create_loc_conf(ngx_conf_t *cf);
-static char *ngx_http_count_merge_loc_conf(ngx_conf_t *cf, void *parent,
-                                           void *child);
-static char *ngx_http_count(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-static char *ngx_http_count_plugin(ngx_conf_t *cf, ngx_command_t *cmd,
-                                   void *conf);
-static char *ngx_http_count_sort(ngx_conf_t *cf, ngx_command_t *cmd,
-                                 void *conf);
-static char *ngx_http_count_input(ngx_conf_t *cf, ngx_command_t *cmd,
-                                  void *conf);
-static char *ngx_http_count_threads(ngx_conf_t *cf, ngx_command_t *cmd,
-                                    void *conf);
+static ngx_int_t ngx_http_count_init_module(ngx_cycle_t *cycle);
+static void      ngx_http_count_exit_process(ngx_cycle_t *cycle);
+static void     *ngx_http_count_create_main_conf(ngx_conf_t *cf);
+static void     *ngx_http_count_create_loc_conf(ngx_conf_t *cf);
+static char     *ngx_http_count_merge_loc_conf(ngx_conf_t *cf, void *parent,
+                                               void *child);
+static char     *ngx_http_count(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char     *ngx_http_count_plugin(ngx_conf_t *cf, ngx_command_t *cmd,
+                                       void *conf);
+static char     *ngx_http_count_sort(ngx_conf_t *cf, ngx_command_t *cmd,
+                                     void *conf);
+static char     *ngx_http_count_input(ngx_conf_t *cf, ngx_command_t *cmd,
+                                      void *conf);
+static char     *ngx_http_count_threads(ngx_conf_t *cf, ngx_command_t *cmd,
+                                        void *conf);
 
 
 static ngx_conf_num_bounds_t ngx_http_count_values_bounds
@@ -108,7 +109,7 @@ ngx_module_t  ngx_http_count_module = {
     ngx_http_count_commands,               /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_count_init_module,            /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -118,6 +119,9 @@ ngx_module_t  ngx_http_count_module = {
 };
 
 /* clang-format on */
+
+
+const ngx_profiler_label_calls_t *ngx_http_count_labels;
 
 
 ngx_http_count_plugin_t *
@@ -136,6 +140,15 @@ ngx_http_count_find_plugin(ngx_http_count_main_conf_t *mcf, ngx_str_t *name)
     }
 
     return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_count_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_count_labels = ngx_profiler_label_find(cycle);
+
+    return NGX_OK;
 }
 
 

@@ -21,6 +21,7 @@
 #include "sort_loader.h"
 
 #include "ngx_http_count_input.h"
+#include "ngx_profiler_label.h"
 
 
 typedef struct {
@@ -66,6 +67,9 @@ typedef struct {
     ngx_http_request_t      *request;
     ngx_http_count_plugin_t *plugin;
 
+    /* what a profiler shows with the samples of its work */
+    ngx_profiler_labels_t labels;
+
     /* what to sort: an input file, or if that is NULL a body, NULL if empty */
     ngx_http_count_input_t *input;
     ngx_chain_t            *body;
@@ -98,6 +102,9 @@ typedef struct {
 
 
 extern ngx_module_t ngx_http_count_module;
+
+/* the profiler's, NULL where there is none; set before there are requests */
+extern const ngx_profiler_label_calls_t *ngx_http_count_labels;
 
 
 /* The plug-in that count_plugin gave that name, or NULL. */

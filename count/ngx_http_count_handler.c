@@ -152,6 +152,33 @@ ngx_http_count_done(ngx_http_request_t *r)
 }
 
 
+/* The labels of the request that is worked for now, and which plug-in sorts. */
+static ngx_profiler_labels_t
+ngx_http_count_job_labels(ngx_http_count_job_t *job)
+{
+    ngx_str_t             value;
+    ngx_profiler_labels_t labels;
+    const sort_plugin_t  *plugin;
+
+    static ngx_str_t algorithm = ngx_string("algorithm");
+    static ngx_str_t version = ngx_string("version");
+
+    plugin = job->plugin->library.plugin;
+    labels = ngx_profiler_label_current(ngx_http_count_labels);
+
+    value.data = (u_char *) plugin->name;
+    value.len = ngx_strlen(plugin->name);
+    labels = ngx_profiler_label_with(ngx_http_count_labels, labels, &algorithm,
+                                     &value);
+
+    value.data = (u_char *) plugin->version;
+    value.len = ngx_strlen(plugin->version);
+
+    return ngx_profiler_label_with(ngx_http_count_labels, labels, &version,
+                                   &value);
+}
+
+
 /* Returns as ngx_http_output_filter() does, or NGX_DONE if a thread pool has
    the job and ngx_http_count_done() will answer. */
 static ngx_int_t
@@ -160,6 +187,7 @@ ngx_http_count_start(ngx_http_count_job_t *job, ngx_http_count_loc_conf_t *clcf)
     ngx_http_request_t *r;
 
     r = job->request;
+    job->labels = ngx_http_count_job_labels(job);
 
     if (clcf->thread_pool == NULL) {
         ngx_http_count_run(job);

@@ -132,8 +132,8 @@ set_input_error(ngx_http_count_job_t *job, int status)
 }
 
 
-void
-ngx_http_count_run(ngx_http_count_job_t *job)
+static void
+read_and_sort(ngx_http_count_job_t *job)
 {
     int              status;
     size_t           capacity;
@@ -141,10 +141,6 @@ ngx_http_count_run(ngx_http_count_job_t *job)
     number_parser_t *parser;
 
     parser = &job->parser;
-
-    if (job->cancelled) {
-        return;
-    }
 
     values = value_shelf_take(&capacity);
     number_parser_give(parser, values, capacity);
@@ -167,4 +163,20 @@ ngx_http_count_run(ngx_http_count_job_t *job)
 
     values = number_parser_take(parser, &capacity);
     value_shelf_put(values, capacity);
+}
+
+
+/* Its samples are the job's, whichever thread has it. */
+void
+ngx_http_count_run(ngx_http_count_job_t *job)
+{
+    ngx_profiler_labels_t before;
+
+    if (job->cancelled) {
+        return;
+    }
+
+    before = ngx_profiler_label_apply(ngx_http_count_labels, job->labels);
+    read_and_sort(job);
+    ngx_profiler_label_apply(ngx_http_count_labels, before);
 }
