@@ -446,7 +446,6 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
             .current = thread_label_current,
             .apply = thread_label_apply,
             .request_begin = request_scope_begin,
-            .request_label = request_scope_label,
             .request_enter = request_scope_enter,
             .request_end = request_scope_end,
         },

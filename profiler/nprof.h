@@ -123,13 +123,12 @@ struct nprof_labels {
 
     /*
      * A request of the event loop: from begin to end it has a number, which is
-     * never used again; 0 if there is no room. label says what its samples have
-     * from now on, enter that it is worked for, and where its sockets are. Event
-     * loop's thread.
+     * never used again; 0 if there is no room. enter says that it is worked for,
+     * what its samples have from now on, and where its sockets are. Event loop's
+     * thread.
      */
     uint64_t (*request_begin)(void);
-    void (*request_label)(uint64_t request, uint32_t set);
-    void (*request_enter)(uint64_t                            request,
+    void (*request_enter)(uint64_t request, uint32_t set,
                           const struct nprof_request_sockets *sockets);
     void (*request_end)(uint64_t request);
 };

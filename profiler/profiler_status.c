@@ -332,6 +332,7 @@ print_report(FILE *out, const struct profiler_report *report)
             ",\n \"labels\": {\"sets\": %" PRIu64
             ", \"limit\": %d, \"dropped\": %" PRIu64 "}",
             report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
+
     print_stacks(out, report);
 }
 

@@ -24,8 +24,9 @@ typedef struct {
 typedef struct {
     ngx_http_request_t *request;
 
-    /* libnprof's number of it */
+    /* libnprof's number of it, and its label set */
     uint64_t number;
+    uint32_t label_set;
 } ngx_http_profiler_request_t;
 
 
@@ -37,13 +38,15 @@ static ngx_int_t ngx_http_profiler_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_body_filter(ngx_http_request_t *r,
                                                ngx_chain_t        *in);
 static void ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set);
+static uint32_t ngx_http_profiler_location_labels(ngx_http_request_t *r);
 static ngx_http_profiler_request_t *
 ngx_http_profiler_find_request(ngx_http_request_t *r);
-static ngx_http_profiler_request_t                 *
+static ngx_http_profiler_request_t             *
 ngx_http_profiler_begin_request(ngx_http_request_t *r);
-static void     ngx_http_profiler_enter(ngx_http_request_t *r);
-static void     ngx_http_profiler_end_request(void *data);
-static uint32_t ngx_http_profiler_location_labels(ngx_http_request_t *r);
+static void ngx_http_profiler_end_request(void *data);
+static void ngx_http_profiler_enter(ngx_http_request_t          *r,
+                                    ngx_http_profiler_request_t *ctx);
+static void ngx_http_profiler_resume(ngx_http_request_t *r);
 
 
 static ngx_http_output_header_filter_pt ngx_http_next_header_filter;
@@ -227,7 +230,7 @@ ngx_http_profiler_label_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_profiler_rewrite_handler(ngx_http_request_t *r)
 {
-    if (ngx_profiler_worker_labels()) {
+    if (ngx_profiler_request_labels) {
         ngx_http_profiler_label_set(r, ngx_http_profiler_location_labels(r));
     }
 
@@ -243,30 +246,25 @@ ngx_http_profiler_preaccess_handler(ngx_http_request_t *r)
     ngx_str_t                     value;
     ngx_uint_t                    i;
     ngx_http_profiler_label_t    *label;
-    const struct nprof_labels    *labels;
     ngx_http_profiler_loc_conf_t *conf;
 
-    labels = ngx_profiler_worker_labels();
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
 
-    if (labels == NULL) {
+    if (conf->labels == NULL || ngx_profiler_request_labels == NULL) {
         return NGX_DECLINED;
     }
 
     set = ngx_http_profiler_location_labels(r);
-    conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
+    label = conf->labels->elts;
 
-    if (conf->labels) {
-        label = conf->labels->elts;
-
-        for (i = 0; i < conf->labels->nelts; i++) {
-            if (ngx_http_complex_value(r, &label[i].value, &value) != NGX_OK) {
-                break;
-            }
-
-            set = labels->with(set, (char *) label[i].name.data,
-                               label[i].name.len, (char *) value.data,
-                               value.len, label[i].value.lengths != NULL);
+    for (i = 0; i < conf->labels->nelts; i++) {
+        if (ngx_http_complex_value(r, &label[i].value, &value) != NGX_OK) {
+            break;
         }
+
+        set = ngx_profiler_request_labels->with(
+            set, (char *) label[i].name.data, label[i].name.len,
+            (char *) value.data, value.len, label[i].value.lengths != NULL);
     }
 
     ngx_http_profiler_label_set(r, set);
@@ -275,29 +273,33 @@ ngx_http_profiler_preaccess_handler(ngx_http_request_t *r)
 }
 
 
-/* Phases between may have suspended the request: it is worked for again. */
+/* Phases between may have suspended the request. */
 static ngx_int_t
 ngx_http_profiler_precontent_handler(ngx_http_request_t *r)
 {
-    ngx_http_profiler_enter(r);
+    ngx_http_profiler_resume(r);
 
     return NGX_DECLINED;
 }
 
 
+/* Now an upstream's connection is known to be the request's. */
 static ngx_int_t
 ngx_http_profiler_header_filter(ngx_http_request_t *r)
 {
-    ngx_http_profiler_enter(r);
+    if (r->upstream) {
+        ngx_http_profiler_resume(r);
+    }
 
     return ngx_http_next_header_filter(r);
 }
 
 
+/* What is sent may have been waited for, and filters work before it is sent. */
 static ngx_int_t
 ngx_http_profiler_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_http_profiler_enter(r);
+    ngx_http_profiler_resume(r);
 
     return ngx_http_next_body_filter(r, in);
 }
@@ -318,7 +320,7 @@ ngx_http_profiler_location_labels(ngx_http_request_t *r)
     conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
 
     if (conf->label_set == 0) {
-        labels = ngx_profiler_worker_labels();
+        labels = ngx_profiler_request_labels;
         cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
         server = cscf->server_name.len ? &cscf->server_name : &unnamed;
 
@@ -348,8 +350,8 @@ ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set)
         }
     }
 
-    ngx_profiler_worker_labels()->request_label(ctx->number, set);
-    ngx_http_profiler_enter(r);
+    ctx->label_set = set;
+    ngx_http_profiler_enter(r, ctx);
 }
 
 
@@ -397,7 +399,7 @@ ngx_http_profiler_begin_request(ngx_http_request_t *r)
 
     ctx = cln->data;
     ctx->request = r;
-    ctx->number = ngx_profiler_worker_labels()->request_begin();
+    ctx->number = ngx_profiler_request_labels->request_begin();
 
     cln->handler = ngx_http_profiler_end_request;
     ngx_http_set_ctx(r, ctx, ngx_http_profiler_module);
@@ -412,35 +414,17 @@ ngx_http_profiler_end_request(void *data)
 {
     ngx_http_profiler_request_t *ctx = data;
 
-    const struct nprof_labels *labels;
-
-    labels = ngx_profiler_worker_labels();
-
-    if (labels) {
-        labels->request_end(ctx->number);
+    if (ngx_profiler_request_labels) {
+        ngx_profiler_request_labels->request_end(ctx->number);
     }
 }
 
 
-/* The event loop works for the request, if it has labels. */
+/* The event loop works for the request. */
 static void
-ngx_http_profiler_enter(ngx_http_request_t *r)
+ngx_http_profiler_enter(ngx_http_request_t *r, ngx_http_profiler_request_t *ctx)
 {
-    const struct nprof_labels   *labels;
-    ngx_http_profiler_request_t *ctx;
     struct nprof_request_sockets sockets;
-
-    labels = ngx_profiler_worker_labels();
-
-    if (labels == NULL) {
-        return;
-    }
-
-    ctx = ngx_http_profiler_find_request(r);
-
-    if (ctx == NULL) {
-        return;
-    }
 
     sockets.client_fd = r->connection->fd;
     sockets.shared = r->stream != NULL;
@@ -450,5 +434,22 @@ ngx_http_profiler_enter(ngx_http_request_t *r)
         sockets.upstream_fd = r->upstream->peer.connection->fd;
     }
 
-    labels->request_enter(ctx->number, &sockets);
+    ngx_profiler_request_labels->request_enter(ctx->number, ctx->label_set,
+                                               &sockets);
+}
+
+
+/* It does so again, if the request has labels. */
+static void
+ngx_http_profiler_resume(ngx_http_request_t *r)
+{
+    ngx_http_profiler_request_t *ctx;
+
+    if (ngx_profiler_request_labels) {
+        ctx = ngx_http_profiler_find_request(r);
+
+        if (ctx) {
+            ngx_http_profiler_enter(r, ctx);
+        }
+    }
 }

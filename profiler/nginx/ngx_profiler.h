@@ -65,8 +65,8 @@ ngx_uint_t ngx_profiler_worker_running(void);
 ngx_uint_t ngx_profiler_worker_collects(enum nprof_job_kind kind);
 
 
-/* the calls for labels of requests, or NULL if those are not labelled */
-const struct nprof_labels *ngx_profiler_worker_labels(void);
+/* the calls for labels of requests, or NULL while those are not labelled */
+extern const struct nprof_labels *ngx_profiler_request_labels;
 
 /* what other modules label their work with (ngx_profiler_label.h) */
 extern const ngx_profiler_label_calls_t ngx_profiler_label_calls;

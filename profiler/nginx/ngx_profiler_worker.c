@@ -49,8 +49,7 @@ static void      ngx_profiler_jobs_flush(ngx_log_t *log);
 
 static struct nprof *ngx_profiler_running;
 
-/* NULL while requests are not labelled */
-static const struct nprof_labels *ngx_profiler_labels;
+const struct nprof_labels *ngx_profiler_request_labels;
 
 /* its types: a single process keeps them when it reloads */
 static ngx_uint_t ngx_profiler_types;
@@ -97,7 +96,10 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     }
 
     ngx_profiler_types = conf->types;
-    ngx_profiler_labels = config.request_labels ? &library->labels : NULL;
+    if (config.request_labels) {
+        ngx_profiler_request_labels = &library->labels;
+    }
+
     warning = library->warning(ngx_profiler_running);
 
     if (warning != NULL) {
@@ -127,7 +129,7 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
     spent = ngx_min(ngx_current_msec - start, NGX_PROFILER_CUT_TIMEOUT);
 
     ngx_profiler_running = NULL;
-    ngx_profiler_labels = NULL;
+    ngx_profiler_request_labels = NULL;
 
     if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent)
         != 0) {
@@ -187,13 +189,6 @@ ngx_profiler_worker_collects(enum nprof_job_kind kind)
 {
     return ngx_profiler_running != NULL
            && (ngx_profiler_types & NPROF_TYPE(kind));
-}
-
-
-const struct nprof_labels *
-ngx_profiler_worker_labels(void)
-{
-    return ngx_profiler_labels;
 }
 
 

@@ -235,19 +235,6 @@ request_scope_begin(void)
 }
 
 
-void
-request_scope_label(uint64_t number, uint32_t set)
-{
-    struct request_scope *scope;
-
-    scope = scope_of(ref_of(number));
-
-    if (scope != NULL) {
-        scope->set = set;
-    }
-}
-
-
 /* The upstream's connection is the scope's; the one before is nobody's, unless
    it was closed and is another's already. */
 static void
@@ -271,7 +258,7 @@ upstream_enter(struct request_scope *scope, struct scope_ref ref, int fd)
 
 
 void
-request_scope_enter(uint64_t                            number,
+request_scope_enter(uint64_t number, uint32_t set,
                     const struct nprof_request_sockets *sockets)
 {
     struct scope_ref      ref;
@@ -285,6 +272,7 @@ request_scope_enter(uint64_t                            number,
         return;
     }
 
+    scope->set = set;
     scope->client_fd = sockets->client_fd;
 
     if (sockets->shared) {
@@ -296,7 +284,7 @@ request_scope_enter(uint64_t                            number,
     upstream_enter(scope, ref, sockets->upstream_fd);
 
     requests.current = ref;
-    thread_label_set_main(scope->set);
+    thread_label_set_main(set);
 }
 
 

@@ -47,14 +47,12 @@ int request_scope_prepare(void);
    too many. */
 uint64_t request_scope_begin(void);
 
-/* The request has these labels from now on. */
-void request_scope_label(uint64_t scope, uint32_t set);
-
 /*
- * The loop works for the request now. The sockets are its own; one to an
- * upstream that it had before and has not any more is nobody's.
+ * The loop works for the request now, which has these labels from now on. The
+ * sockets are its own; one to an upstream that it had before and has not any
+ * more is nobody's.
  */
-void request_scope_enter(uint64_t                            scope,
+void request_scope_enter(uint64_t scope, uint32_t set,
                          const struct nprof_request_sockets *sockets);
 
 /* It ends. */

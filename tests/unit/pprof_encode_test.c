@@ -13,6 +13,7 @@
 #include "encode/pprof_encode.h"
 #include "encode/utf8_text.h"
 #include "profile.pb-c.h"
+#include "sample/label_set.h"
 
 
 #define NO_MODULE STACK_FRAME_NO_MODULE
@@ -386,6 +387,56 @@ Test(pprof_encode, equal_stacks_of_a_thread_are_one_sample)
                              threads[i]);
         }
     }
+}
+
+
+static uint32_t
+labels_with(uint32_t set, const char *name, const char *value)
+{
+    return label_set_with(set, (struct label_text){name, strlen(name)},
+                          (struct label_text){value, strlen(value)}, false);
+}
+
+
+Test(pprof_encode, labels_set_samples_apart)
+{
+    uint32_t               i, location, version;
+    profile_t             *p;
+    struct module_identity nginx = nginx_identity(), *modules[] = {&nginx};
+    struct stack_frame     a[] = {{.address = 0x30000}};
+    struct profile_sample  samples[] = {
+         {.frames = a, .n_frames = 1, .thread = "main", .values = {1, 10}},
+         {.frames = a, .n_frames = 1, .thread = "main", .values = {2, 20}},
+         {.frames = a, .n_frames = 1, .thread = "main", .values = {4, 40}},
+         {.frames = a, .n_frames = 1, .thread = "main", .values = {8, 80}},
+         {.frames = a, .n_frames = 1, .thread = "", .values = {16, 160}},
+    };
+    struct stack_profile profile = cpu_profile(modules, 1, samples, 5);
+    static const int64_t values[] = {1, 2 + 8, 4, 16};
+    static const size_t  n_labels[] = {1, 2, 3, 1};
+
+    location = labels_with(LABEL_SET_NONE, "location", "/\xff");
+    version = labels_with(location, "version", "1.0.0");
+    samples[1].labels = location;
+    samples[2].labels = version;
+    samples[3].labels = location;
+    samples[4].labels = location;
+
+    p = encode(&profile, "/nonexistent");
+    cr_assert_eq(p->n_sample, 4);
+
+    for (i = 0; i < 4; i++) {
+        cr_expect_eq(p->sample[i]->value[0], values[i]);
+        cr_assert_eq(p->sample[i]->n_label, n_labels[i]);
+    }
+
+    cr_expect_str_eq(text_of(p, p->sample[2]->label[0]->key), "thread");
+    cr_expect_str_eq(text_of(p, p->sample[2]->label[0]->str), "main");
+    cr_expect_str_eq(text_of(p, p->sample[2]->label[1]->key), "version");
+    cr_expect_str_eq(text_of(p, p->sample[2]->label[1]->str), "1.0.0");
+    cr_expect_str_eq(text_of(p, p->sample[2]->label[2]->key), "location");
+    cr_expect_str_eq(text_of(p, p->sample[3]->label[0]->key), "location");
+    cr_expect_str_eq(text_of(p, p->sample[3]->label[0]->str), "/\xef\xbf\xbd");
 }
 
 

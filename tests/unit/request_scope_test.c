@@ -64,19 +64,19 @@ after_write(int fd)
 
 
 static void
-enter(uint64_t request, int client_fd, int upstream_fd)
+enter(uint64_t request, uint32_t labels, int client_fd, int upstream_fd)
 {
     const struct nprof_request_sockets sockets = {
         .client_fd = client_fd,
         .upstream_fd = upstream_fd,
     };
 
-    request_scope_enter(request, &sockets);
+    request_scope_enter(request, labels, &sockets);
 }
 
 
 static void
-enter_stream(uint64_t request, int client_fd)
+enter_stream(uint64_t request, uint32_t labels, int client_fd)
 {
     const struct nprof_request_sockets sockets = {
         .client_fd = client_fd,
@@ -84,7 +84,7 @@ enter_stream(uint64_t request, int client_fd)
         .upstream_fd = REQUEST_NO_FD,
     };
 
-    request_scope_enter(request, &sockets);
+    request_scope_enter(request, labels, &sockets);
 }
 
 
@@ -96,8 +96,7 @@ begin(uint32_t labels, int client_fd)
 
     request = request_scope_begin();
     cr_assert_neq(request, REQUEST_SCOPE_NONE);
-    request_scope_label(request, labels);
-    enter(request, client_fd, REQUEST_NO_FD);
+    enter(request, labels, client_fd, REQUEST_NO_FD);
     cr_assert_eq(current(), labels);
 
     return request;
@@ -132,7 +131,7 @@ Test(request_scope, labels_change_on_the_way)
     uint64_t a;
 
     a = begin(LABEL_A, CLIENT_A);
-    request_scope_label(a, LABEL_B);
+    enter(a, LABEL_B, CLIENT_A, REQUEST_NO_FD);
     cr_assert_eq(after_read(CLIENT_A), LABEL_B);
 }
 
@@ -154,10 +153,9 @@ Test(request_scope, the_end_of_a_request_takes_its_labels)
     cr_assert_eq(after_read(CLIENT_B), LABEL_B);
 
     /* what comes late for the first does nothing to the second */
-    request_scope_label(a, LABEL_A);
     request_scope_end(a);
     cr_assert_eq(after_read(CLIENT_B), LABEL_B);
-    enter(a, CLIENT_A, REQUEST_NO_FD);
+    enter(a, LABEL_A, CLIENT_A, REQUEST_NO_FD);
     cr_assert_eq(current(), NOBODY);
 }
 
@@ -235,19 +233,19 @@ Test(request_scope, upstreams_are_given_back)
 
     a = begin(LABEL_A, CLIENT_A);
     request_scope_connects(UPSTREAM_A, true);
-    enter(a, CLIENT_A, UPSTREAM_A);
-    enter(a, CLIENT_A, REQUEST_NO_FD);
+    enter(a, LABEL_A, CLIENT_A, UPSTREAM_A);
+    enter(a, LABEL_A, CLIENT_A, REQUEST_NO_FD);
 
     b = begin(LABEL_B, CLIENT_B);
     cr_assert_eq(after_write(UPSTREAM_A), LABEL_B);
 
     /* A, asked again, does not take it back, nor does its end */
-    enter(a, CLIENT_A, REQUEST_NO_FD);
+    enter(a, LABEL_A, CLIENT_A, REQUEST_NO_FD);
     request_scope_end(a);
     cr_assert_eq(after_read(UPSTREAM_A), LABEL_B);
 
     /* what the request says itself is right */
-    enter(b, CLIENT_B, UPSTREAM_B);
+    enter(b, LABEL_B, CLIENT_B, UPSTREAM_B);
     cr_assert_eq(after_read(CLIENT_A), NOBODY);
     cr_assert_eq(after_read(UPSTREAM_B), LABEL_B);
     cr_assert_eq(after_read(UPSTREAM_A), NOBODY);
@@ -266,7 +264,7 @@ Test(request_scope, connections_for_nobody)
     b = begin(LABEL_B, CLIENT_B);
     cr_assert_eq(after_write(UPSTREAM_A), NOBODY);
 
-    enter(b, CLIENT_B, UPSTREAM_A);
+    enter(b, LABEL_B, CLIENT_B, UPSTREAM_A);
     request_scope_leave();
     cr_assert_eq(after_write(UPSTREAM_A), LABEL_B);
 }
@@ -287,12 +285,10 @@ Test(request_scope, streams_share_a_connection)
 
     a = request_scope_begin();
     b = request_scope_begin();
-    request_scope_label(a, LABEL_A);
-    request_scope_label(b, LABEL_B);
 
-    enter_stream(a, CLIENT_A);
+    enter_stream(a, LABEL_A, CLIENT_A);
     cr_assert_eq(after_write(CLIENT_A), LABEL_A);
-    enter_stream(b, CLIENT_A);
+    enter_stream(b, LABEL_B, CLIENT_A);
     cr_assert_eq(after_write(CLIENT_A), LABEL_B);
     cr_assert_eq(after_read(CLIENT_A), NOBODY);
     cr_assert_eq(after_write(CLIENT_A), NOBODY);
@@ -301,7 +297,7 @@ Test(request_scope, streams_share_a_connection)
     begin(LABEL_B, CLIENT_B);
     cr_assert_eq(after_write(CLIENT_A), NOBODY);
 
-    enter_stream(a, CLIENT_A);
+    enter_stream(a, LABEL_A, CLIENT_A);
     request_scope_end(a);
     cr_assert_eq(after_write(CLIENT_A), NOBODY);
 }
@@ -323,7 +319,6 @@ Test(request_scope, many_requests)
     for (round = 0; round < 3; round++) {
         for (i = 0; i < MANY; i++) {
             requests[i] = request_scope_begin();
-            request_scope_label(requests[i], i + 1);
 
             if ((uint32_t) requests[i] > highest) {
                 highest = (uint32_t) requests[i];
@@ -331,7 +326,7 @@ Test(request_scope, many_requests)
         }
 
         for (i = 0; i < MANY; i++) {
-            enter(requests[i], CLIENT_A, REQUEST_NO_FD);
+            enter(requests[i], i + 1, CLIENT_A, REQUEST_NO_FD);
             cr_assert_eq(current(), i + 1);
             request_scope_end(requests[i]);
             cr_assert_eq(current(), NOBODY);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "sample/handler_cost.h"
+#include "sample/thread_label.h"
 #include "sampled_thread.h"
 
 
@@ -83,6 +84,29 @@ Test(signal_handler, a_timers_signal_leaves_a_record)
     cr_expect_lt((uint64_t) (uintptr_t) &record,
                  record->stack_address + record->stack_size);
     cr_expect_eq(atomic_load(&handler_cost.runs), 1);
+}
+
+
+Test(signal_handler, a_record_has_the_threads_labels)
+{
+    unsigned                    i;
+    const struct sample_record *record;
+    struct thread_slot         *slot = own_slot();
+    static const uint32_t       labels[] = {17, 0, 18};
+
+    thread_label_start();
+
+    for (i = 0; i < 3; i++) {
+        thread_label_apply(labels[i]);
+        cr_assert(
+            sampled_signal(getpid(), signal_state.cookie, own_index(), 0));
+        thread_label_apply(99);
+
+        record = sample_ring_peek(&slot->ring, sample_ring_end(&slot->ring));
+        cr_assert_not_null(record);
+        cr_expect_eq(record->labels, labels[i]);
+        sample_ring_release(&slot->ring);
+    }
 }
 
 

@@ -272,6 +272,34 @@ Test(stack_table, a_profile_outlives_its_table)
 }
 
 
+Test(stack_table, labels_set_stacks_apart)
+{
+    uint32_t               i;
+    struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
+    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = stack_table_snapshot(table);
+
+    for (i = 0; i < 3; i++) {
+        stack_table_add(table, "main", i, &frame, 1, 1, i);
+        stack_table_add(table, "main", i, &frame, 1, 1, i);
+    }
+
+    profile = stack_table_profile(table, since);
+    cr_assert_eq(profile->n_samples, 3);
+
+    for (i = 0; i < 3; i++) {
+        cr_expect_eq(profile->samples[i].labels, i);
+        cr_expect_eq(profile->samples[i].values[STACK_COUNT], 2);
+        cr_expect_eq(profile->samples[i].values[STACK_NANOSECONDS], 2 * i);
+    }
+
+    stack_profile_free(profile);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
+}
+
+
 Test(stack_table, the_deepest_stack_is_kept_whole)
 {
     uint32_t               i;
