@@ -211,8 +211,8 @@ $(BUILD)/stress/%: $(OBJ)/tests/stress/%.o
 # Unit tests for ThreadSanitizer: those with threads of their own. Signals it
 # delivers late, so what waits for samples can't run; the others have no threads.
 
-TSAN_UNIT := $(patsubst %,$(BUILD)/tsan-unit/%_test,job_queue sample_ring \
-                 value_shelf)
+TSAN_UNIT := $(patsubst %,$(BUILD)/tsan-unit/%_test,job_queue label_set \
+                 sample_ring value_shelf)
 
 tsan-unit: $(TSAN_UNIT)
 .PHONY: tsan-unit

@@ -30,9 +30,9 @@ passed=0 failed=0
 # Integration tests that can run: see above.
 integration=(test_ab_reload.py test_count_input.py test_count_requests.py
     test_count_threads.py test_plugin_loader.py test_profiler_completeness.py
-    test_profiler_endpoint.py test_profiler_hostile.py
-    test_profiler_profiles.py test_profiler_refused.py test_profiler_stall.py
-    test_profiler_wall.py)
+    test_profiler_endpoint.py test_profiler_hostile.py test_profiler_labels.py
+    test_profiler_profiles.py test_profiler_refused.py
+    test_profiler_stall.py test_profiler_wall.py)
 
 # Left out of these: what measures memory, which the run-time keeps when it is
 # freed; CPU and stacks, of which it makes more; what has to be done in so many

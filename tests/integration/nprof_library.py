@@ -45,7 +45,8 @@ library = Descriptor.in_dll(
 
 def start(rate=99, types=(CPU, STALL), threshold=10):
     """(0 or -errno, handle)"""
-    config = (ctypes.c_uint32 * 3)(rate, sum(1 << t for t in types), threshold)
+    config = (ctypes.c_uint32 * 4)(rate, sum(1 << t for t in types), threshold,
+                                  0)
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle
