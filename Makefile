@@ -187,6 +187,8 @@ $(OBJ)/tests/unit/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen -I. -Ialgorithms
 $(OBJ)/count/%.o: CPPFLAGS += -Ialgorithms
 # Criterion's macros declare what -Wmissing-prototypes would want declared.
 $(OBJ)/tests/unit/%.o: WARN_C := -Wstrict-prototypes
+# It unwinds a frame that cleans up after exceptions.
+$(OBJ)/tests/unit/stack_unwind_test.o: CFLAGS_ALL += -fexceptions
 
 $(BUILD)/unit/%: $(OBJ)/tests/unit/%.o $(BUILD)/libtested.a
 	@mkdir -p $(@D)

@@ -78,6 +78,9 @@ struct stack_unwinder {
     uint64_t                    registers[SAMPLE_REGISTERS];
     const struct loaded_module *module;
 
+    /* libunwind looks an entry up, and does not step by it yet. */
+    bool finding;
+
     /* SP of the frame that a walk did not get beyond. */
     uint64_t gap_sp;
 
@@ -476,6 +479,7 @@ static int
 access_find_proc_info(unw_addr_space_t space, unw_word_t ip,
                       unw_proc_info_t *info, int need_unwind_info, void *data)
 {
+    int                         rc;
     unw_dyn_info_t              table;
     struct stack_unwinder      *unwinder = data;
     const struct loaded_module *module = unwinder->module;
@@ -494,8 +498,12 @@ access_find_proc_info(unw_addr_space_t space, unw_word_t ip,
     table.u.rti.table_data = module->hdr_address + 12;
     table.u.rti.table_len = module->fde_count * 8 / sizeof(unw_word_t);
 
-    return _Ux86_64_dwarf_search_unwind_table(space, ip, &table, info,
-                                              need_unwind_info, data);
+    unwinder->finding = true;
+    rc = _Ux86_64_dwarf_search_unwind_table(space, ip, &table, info,
+                                            need_unwind_info, data);
+    unwinder->finding = false;
+
+    return rc;
 }
 
 
@@ -538,6 +546,16 @@ access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
         || (unwinder->module != NULL
             && eh_frame_read(unwinder->module, address, value,
                              sizeof(*value)))) {
+        return 0;
+    }
+
+    /*
+     * An entry of a function that cleans up after exceptions names its
+     * personality routine, by a pointer in the module's data. libunwind reads
+     * it, and a walk has no use for it.
+     */
+    if (unwinder->finding) {
+        *value = 0;
         return 0;
     }
 

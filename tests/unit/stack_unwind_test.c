@@ -157,6 +157,29 @@ scenario_alloca(void)
 
 
 static void
+give_back(int *one)
+{
+    sink += (unsigned) *one;
+}
+
+
+/*
+ * As C++ has it, and what of the C library can be cancelled: the unwind data
+ * names a personality routine, and where the exception's table is. The compiler
+ * must not know that nothing is thrown.
+ */
+static NOINLINE void
+scenario_cleanup(void)
+{
+    int one __attribute__((cleanup(give_back))) = 1;
+    void (*volatile burn)(void) = burn_outer;
+
+    burn();
+    sink += (unsigned) one;
+}
+
+
+static void
 expect_whole(void (*scenario)(void))
 {
     int                         i, outer;
@@ -187,6 +210,12 @@ Test(stack_unwind, a_frame_of_40_kilobytes_is_crossed)
 Test(stack_unwind, a_frame_of_varying_size_is_crossed)
 {
     expect_whole(scenario_alloca);
+}
+
+
+Test(stack_unwind, a_frame_that_cleans_up_is_crossed)
+{
+    expect_whole(scenario_cleanup);
 }
 
 
