@@ -32,6 +32,10 @@
  */
 #define TICK_NS 100000000
 
+/* Modules may change while the line of a drain is drawn: so often it is drawn
+   anew. */
+#define LINE_TRIES 4
+
 /* How often the list of threads is brought up to date. */
 #define SCAN_NS 1000000000
 
@@ -263,10 +267,45 @@ profiler_drain_slot(void *data, struct thread_slot *slot)
 
 
 /*
+ * Draws the line: samples before it are drained. The table of modules is
+ * brought up to date after that: modules that came since the samples are known,
+ * and those that went are known until they are unwound. Where it changed, the
+ * line is drawn anew, so that no sample of after the line is one of before the
+ * change: by then what went is forgotten.
+ */
+static void
+drain_line(struct profiler *profiler)
+{
+    int                 tries;
+    size_t              i;
+    bool                changed;
+    struct thread_slot *slot;
+
+    for (tries = 0; tries < LINE_TRIES; tries++) {
+        for (i = 0; i < profiler->threads.n_slots; i++) {
+            slot = &thread_slots[i];
+
+            if (slot->used) {
+                slot->drain_end = sample_ring_end(&slot->ring);
+            }
+        }
+
+        changed = module_table_update(&profiler_modules);
+
+        if (!changed) {
+            return;
+        }
+
+        stack_unwinder_flush(profiler->unwinder);
+        /* of modules that came, too */
+        (void) mask_hook_install();
+    }
+}
+
+
+/*
  * Unwinds the samples that there are now; what comes later (our own samples
- * do, as we unwind) waits its turn. The table of modules is brought up to date
- * after that line is drawn: modules that came since the samples are known, and
- * those that went are known until they are unwound.
+ * do, as we unwind) waits its turn.
  */
 static void
 profiler_drain(struct profiler *profiler)
@@ -279,20 +318,7 @@ profiler_drain(struct profiler *profiler)
 
     /* before the line is drawn: the samples of these are all there */
     stalls = loop_stalls_written();
-
-    for (i = 0; i < profiler->threads.n_slots; i++) {
-        slot = &thread_slots[i];
-
-        if (slot->used) {
-            slot->drain_end = sample_ring_end(&slot->ring);
-        }
-    }
-
-    if (module_table_update(&profiler_modules)) {
-        stack_unwinder_flush(profiler->unwinder);
-        /* of modules that came, too */
-        (void) mask_hook_install();
-    }
+    drain_line(profiler);
 
     for (i = 0; i < profiler->threads.n_slots; i++) {
         slot = &thread_slots[i];

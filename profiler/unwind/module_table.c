@@ -15,11 +15,24 @@
 #include "module_table.h"
 
 
+/* A visit of all objects that are loaded. */
+struct module_visit {
+    struct module_table *table;
+
+    /* Objects visited, and those of them that the table did not have. */
+    uint32_t n_objects;
+    uint32_t n_new;
+};
+
+
 static int      module_table_visit(struct dl_phdr_info *info, size_t size,
                                    void *data);
+static void     module_table_doubt(struct module_table       *table,
+                                   const struct module_visit *visit,
+                                   unsigned long long         adds);
 static int      module_table_counts(struct dl_phdr_info *info, size_t size,
                                     void *data);
-static void     module_table_add(struct module_table       *table,
+static void     module_table_add(struct module_visit       *visit,
                                  const struct dl_phdr_info *info,
                                  struct module_identity    *identity);
 static uint32_t module_table_identify(struct module_table    *table,
@@ -67,8 +80,9 @@ module_table_sort(struct module_table *table)
 bool
 module_table_update(struct module_table *table)
 {
-    uint32_t           i;
-    unsigned long long counts[2];
+    uint32_t            i;
+    unsigned long long  counts[2], adds;
+    struct module_visit visit = {.table = table};
 
     dl_iterate_phdr(module_table_counts, counts);
 
@@ -77,19 +91,49 @@ module_table_update(struct module_table *table)
         return false;
     }
 
+    adds = table->n_modules != 0 ? table->adds : counts[0];
+
     for (i = 0; i < table->n_modules; i++) {
         table->modules[i].seen = false;
     }
 
-    dl_iterate_phdr(module_table_visit, table);
+    dl_iterate_phdr(module_table_visit, &visit);
 
     for (i = 0; i < table->n_modules; i++) {
         table->modules[i].gone = !table->modules[i].seen;
     }
 
+    module_table_doubt(table, &visit, table->adds - adds);
     module_table_sort(table);
 
     return true;
+}
+
+
+/*
+ * If more objects were added than are new, some came and went unseen, or went
+ * and came back. What was added last is at the end of the loader's list: all
+ * that can have been added since the last update, and all that is gone, may
+ * have shared its place with an object that nobody saw.
+ */
+static void
+module_table_doubt(struct module_table *table, const struct module_visit *visit,
+                   unsigned long long adds)
+{
+    uint32_t              i;
+    struct loaded_module *module;
+
+    if (adds <= visit->n_new) {
+        return;
+    }
+
+    for (i = 0; i < table->n_modules; i++) {
+        module = &table->modules[i];
+
+        if (module->gone || module->position + adds >= visit->n_objects) {
+            module->doubtful = true;
+        }
+    }
 }
 
 
@@ -97,20 +141,24 @@ bool
 module_table_forget(struct module_table *table)
 {
     uint32_t i, kept, before;
+    bool     doubted;
 
     before = table->n_modules;
     kept = 0;
+    doubted = false;
 
     for (i = 0; i < before; i++) {
         if (table->modules[i].gone) {
             loaded_module_free(&table->modules[i]);
         } else {
+            doubted |= table->modules[i].doubtful;
+            table->modules[i].doubtful = false;
             table->modules[kept++] = table->modules[i];
         }
     }
 
     if (kept == before) {
-        return false;
+        return doubted;
     }
 
     table->n_modules = kept;
@@ -174,7 +222,7 @@ module_table_find(const struct module_table *table, uint64_t address)
 
     for (i = low; i > 0 && address < table->modules[i - 1].max_end; i--) {
         if (address < table->modules[i - 1].end) {
-            if (found != NULL) {
+            if (found != NULL || table->modules[i - 1].doubtful) {
                 return NULL;
             }
             found = &table->modules[i - 1];
@@ -199,21 +247,6 @@ module_table_counts(struct dl_phdr_info *info, size_t size, void *data)
 }
 
 
-static const ElfW(Phdr) * text_segment(const struct dl_phdr_info *info)
-{
-    size_t i;
-
-    for (i = 0; i < info->dlpi_phnum; i++) {
-        if (info->dlpi_phdr[i].p_type == PT_LOAD
-            && (info->dlpi_phdr[i].p_flags & PF_X)) {
-            return &info->dlpi_phdr[i];
-        }
-    }
-
-    return NULL;
-}
-
-
 /*
  * A module at the place, of the name and build id and of the unwind data of one
  * that we have is that one: one that was unloaded and loaded again in between
@@ -233,35 +266,74 @@ module_is_same(const struct module_table    *table,
 }
 
 
-static int
-module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
+/* The module of a segment if the table has it, or NULL. */
+static struct loaded_module *
+module_table_known(struct module_table *table, const struct dl_phdr_info *info,
+                   const struct module_identity *identity)
 {
-    uint32_t                i;
-    struct module_table    *table = data;
-    struct module_identity *identity;
-    const ElfW(Phdr) * text;
-
-    (void) size;
-
-    table->adds = info->dlpi_adds;
-    table->subs = info->dlpi_subs;
-
-    text = text_segment(info);
-    identity = text == NULL ? NULL : module_identity_create(info, text);
-
-    if (identity == NULL) {
-        return 0;
-    }
+    uint32_t i;
 
     for (i = 0; i < table->n_modules; i++) {
         if (module_is_same(table, &table->modules[i], info, identity)) {
-            table->modules[i].seen = true;
-            module_identity_free(identity);
-            return 0;
+            return &table->modules[i];
         }
     }
 
-    module_table_add(table, info, identity);
+    return NULL;
+}
+
+
+/* Notes one executable segment of an object; whether it is new. */
+static bool
+module_table_segment(struct module_visit       *visit,
+                     const struct dl_phdr_info *info, const ElfW(Phdr) * text)
+{
+    struct module_identity *identity;
+    struct loaded_module   *module;
+
+    identity = module_identity_create(info, text);
+    if (identity == NULL) {
+        return false;
+    }
+
+    module = module_table_known(visit->table, info, identity);
+
+    if (module != NULL) {
+        module->seen = true;
+        module->position = visit->n_objects;
+        module_identity_free(identity);
+        return false;
+    }
+
+    module_table_add(visit, info, identity);
+
+    return true;
+}
+
+
+/* Most objects have one executable segment; what BOLT has rewritten has two. */
+static int
+module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
+{
+    size_t i;
+    bool new;
+    struct module_visit *visit = data;
+
+    (void) size;
+
+    visit->table->adds = info->dlpi_adds;
+    visit->table->subs = info->dlpi_subs;
+    new = false;
+
+    for (i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type == PT_LOAD
+            && (info->dlpi_phdr[i].p_flags & PF_X)) {
+            new |= module_table_segment(visit, info, &info->dlpi_phdr[i]);
+        }
+    }
+
+    visit->n_objects++;
+    visit->n_new += new;
 
     return 0;
 }
@@ -269,9 +341,10 @@ module_table_visit(struct dl_phdr_info *info, size_t size, void *data)
 
 /* Takes the identity over. */
 static void
-module_table_add(struct module_table *table, const struct dl_phdr_info *info,
+module_table_add(struct module_visit *visit, const struct dl_phdr_info *info,
                  struct module_identity *identity)
 {
+    struct module_table  *table = visit->table;
     struct loaded_module *module;
 
     if (table->n_modules == MODULE_TABLE_MAX) {
@@ -284,6 +357,7 @@ module_table_add(struct module_table *table, const struct dl_phdr_info *info,
     module->bias = info->dlpi_addr;
     module->start = info->dlpi_addr + identity->text_start;
     module->end = info->dlpi_addr + identity->text_end;
+    module->position = visit->n_objects;
     module->seen = true;
 
     module->identity = module_table_identify(table, identity);

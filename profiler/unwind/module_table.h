@@ -36,7 +36,10 @@ struct unwind_section {
 };
 
 
-/* A module as it is loaded now, or was at the last change. */
+/*
+ * An executable segment of a module as it is loaded now, or was at the last
+ * change.
+ */
 struct loaded_module {
     /* An index of identities. */
     uint32_t identity;
@@ -44,7 +47,7 @@ struct loaded_module {
     /* Run-time address minus ELF virtual address. */
     uint64_t bias;
 
-    /* The executable segment, run-time addresses. */
+    /* The segment, run-time addresses. */
     uint64_t start;
     uint64_t end;
 
@@ -62,8 +65,17 @@ struct loaded_module {
        form. */
     uint64_t fde_count;
 
+    /* Its object's place in the dynamic loader's list, while it is loaded. */
+    uint32_t position;
+
     /* Unloaded: kept for samples that were taken before. */
     bool gone;
+
+    /*
+     * Since the last update another object may have been at its place, which
+     * came and went unseen: a sample of that time can't be told.
+     */
+    bool doubtful;
 
     /* Used while the table is brought up to date. */
     bool seen;
@@ -89,13 +101,14 @@ struct module_table {
  * Brings the table up to date. Takes the dynamic loader's lock, so not from a
  * signal handler and under no lock of ours. Returns true if anything changed;
  * then all that was derived from the table is void (caches of unwind data),
- * and modules that went are marked gone until module_table_forget().
+ * and modules that went are marked gone, and those whose place others may have
+ * had in between doubtful, until module_table_forget().
  */
 bool module_table_update(struct module_table *table);
 
 /*
- * Drops the modules that are gone, once the samples of before are unwound.
- * Returns true if there were any.
+ * Drops the modules that are gone, and all doubt, once the samples of before
+ * are unwound. Returns true if there was anything.
  */
 bool module_table_forget(struct module_table *table);
 
@@ -107,8 +120,9 @@ bool module_table_forget(struct module_table *table);
 void module_table_compact(struct module_table *table);
 
 /*
- * The module whose code address lies in; NULL if there is none, or if a module
- * that is gone and another one both claim it, so that nobody can tell.
+ * The module whose code address lies in; NULL if there is none, if a module
+ * that is gone and another one both claim it, or if it is doubtful, so that
+ * nobody can tell.
  */
 const struct loaded_module *module_table_find(const struct module_table *table,
                                               uint64_t address);

@@ -205,6 +205,7 @@ Test(module_table, a_place_that_many_claimed_is_ambiguous_too)
     for (i = 0; i < table.n_modules; i++) {
         if (table.modules[i].start == large.start) {
             table.modules[i].gone = false;
+            table.modules[i].doubtful = false;
         }
     }
 
@@ -449,5 +450,87 @@ Test(module_table, beyond_its_bound_modules_are_unknown)
     cr_expect_null(
         module_table_find(&table, library_address(library, "probe")));
     cr_expect_not_null(module_table_find(&table, (uintptr_t) malloc));
+    free(path);
+}
+
+
+/*
+ * What came and went between two looks may have been where another module is:
+ * nobody can tell whose samples those are. What was there before is certain.
+ */
+Test(module_table, a_place_that_changed_hands_unseen_is_nobodys)
+{
+    char    *one_path, *two_path;
+    void    *one;
+    uint64_t probe, malloc_address = (uintptr_t) malloc;
+
+    one_path = library_compile("one", "-O2", ONE_FUNCTION(1));
+    two_path = library_compile("two", "-O2", MANY_FUNCTIONS);
+    module_table_update(&table);
+
+    one = library_open(one_path);
+    probe = library_address(one, "probe");
+    cr_expect(module_table_update(&table));
+    cr_expect_not_null(module_table_find(&table, probe), "only that one came");
+    cr_expect_not(module_table_forget(&table));
+
+    /* back at its place after another one */
+    dlclose(one);
+    dlclose(library_open(two_path));
+    one = library_open(one_path);
+    cr_assert_eq(library_address(one, "probe"), probe);
+    cr_expect(module_table_update(&table));
+    cr_expect_null(module_table_find(&table, probe));
+    cr_expect_not_null(module_table_find(&table, malloc_address));
+
+    cr_expect(module_table_forget(&table), "what was derived is void");
+    cr_expect_not_null(module_table_find(&table, probe));
+
+    /* gone, and another one since */
+    dlclose(one);
+    dlclose(library_open(two_path));
+    cr_expect(module_table_update(&table));
+    cr_expect_null(module_table_find(&table, probe));
+    cr_expect_not_null(module_table_find(&table, malloc_address));
+    cr_expect(module_table_forget(&table));
+
+    free(one_path);
+    free(two_path);
+}
+
+
+Test(module_table, every_executable_segment_is_known)
+{
+    char                       *path;
+    void                       *library;
+    uint64_t                    cold, hot;
+    struct eh_frame_row         row;
+    const struct loaded_module *one, *other;
+
+    path = library_compile(
+        "segments", "-O2 -Wl,--section-start=.hot=0x400000",
+        "__attribute__((section(\".hot\"))) int hot(int x) { return x + 1; }\n"
+        "int cold(int x) { return x + 2; }\n");
+    library = library_open(path);
+    cold = library_address(library, "cold");
+    hot = library_address(library, "hot");
+    module_table_update(&table);
+
+    one = module_table_find(&table, cold);
+    other = module_table_find(&table, hot);
+    cr_assert_not_null(one);
+    cr_assert_not_null(other);
+    cr_expect_neq(one, other);
+    cr_expect(eh_frame_find(one, cold, &row));
+    cr_expect_eq(row.start, cold);
+    cr_expect(eh_frame_find(other, hot, &row));
+    cr_expect_eq(row.start, hot);
+    cr_expect_null(module_table_find(&table, (cold + hot) / 2));
+
+    module_table_open_files(&table);
+    cr_expect_geq(table.identities[one->identity]->fd, 0);
+    cr_expect_geq(table.identities[other->identity]->fd, 0);
+
+    dlclose(library);
     free(path);
 }
