@@ -5,6 +5,7 @@
 
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
 #include "sample/signal_handler.h"
+#include "sample/signal_setup.h"
 #include "sample/thread_label.h"
 #include "sample/thread_list.h"
 #include "stall_watch.h"
@@ -95,6 +97,30 @@ profiler_wait(struct profiler *profiler)
 
 
 /*
+ * Looks whether other code took our signal, as a profiler that it starts would
+ * do. It keeps it: there are no samples from here on, and status says why.
+ */
+static void
+signal_check(struct profiler *profiler)
+{
+    unsigned kind;
+
+    if (atomic_load(&signal_state.lost) || signal_is_ours()) {
+        return;
+    }
+
+    atomic_store(&signal_state.lost, true);
+    thread_list_disarm(&profiler->threads);
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        snprintf(profiler->warnings[kind], sizeof(profiler->warnings[kind]),
+                 "no samples of running threads: other code took signal %d",
+                 signal_number());
+    }
+}
+
+
+/*
  * Takes in what there is. Requests are taken first: what was there when a
  * window was asked for is on the right side of its edge.
  */
@@ -107,6 +133,7 @@ profiler_turn(struct profiler *profiler, int64_t now)
     profiler_drain(profiler);
 
     if (now >= profiler->next_scan_ns) {
+        signal_check(profiler);
         profiler->next_scan_ns = now + SCAN_NS;
 
         if (profiler->threads.task_fd >= 0) {
@@ -387,7 +414,8 @@ static const char *
 profiler_degraded(const struct profiler *profiler, enum nprof_job_kind kind)
 {
     if (profiler->warnings[kind][0] == '\0'
-        || (kind == NPROF_JOB_CPU && profiler->threads.sampled != 0)) {
+        || (kind == NPROF_JOB_CPU && profiler->threads.sampled != 0
+            && !atomic_load(&signal_state.lost))) {
         return NULL;
     }
 

@@ -37,6 +37,10 @@ sample_request(struct thread_slot *slot, uint32_t wanted)
 {
     siginfo_t info;
 
+    if (atomic_load_explicit(&signal_state.lost, memory_order_relaxed)) {
+        return -EPERM;
+    }
+
     /* release: pairs with the handler's exchange */
     atomic_fetch_or_explicit(&slot->wanted, wanted, memory_order_release);
 

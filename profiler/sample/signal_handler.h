@@ -27,6 +27,10 @@ struct signal_state {
        loaded by the handler. */
     _Atomic bool active;
 
+    /* The signal's handler is another one by now: none is sent any more. Stored
+       and loaded by the profiler thread. */
+    _Atomic bool lost;
+
     /* The upper half of the value of our signals. */
     uint32_t cookie;
 

@@ -82,3 +82,14 @@ signal_number(void)
 {
     return taken;
 }
+
+
+bool
+signal_is_ours(void)
+{
+    struct sigaction action;
+
+    return sigaction(taken, NULL, &action) == 0
+           && (action.sa_flags & SA_SIGINFO)
+           && action.sa_sigaction == signal_handler;
+}

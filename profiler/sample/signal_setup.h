@@ -9,6 +9,7 @@
 
 
 #include <signal.h>
+#include <stdbool.h>
 
 
 /*
@@ -22,6 +23,13 @@ int signal_setup(void);
 
 /* The signal that signal_setup() took, 0 if none. Any thread. */
 int signal_number(void);
+
+/*
+ * Whether our handler is still the signal's. Whoever took it since gets what
+ * our timers send, and may give it back to the default action, which ends the
+ * process: then nothing may be sent any more. Any thread.
+ */
+bool signal_is_ours(void);
 
 
 #endif /* NPROF_SIGNAL_SETUP_H */

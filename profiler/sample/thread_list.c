@@ -82,6 +82,21 @@ thread_list_close(struct thread_list *list)
 }
 
 
+void
+thread_list_disarm(struct thread_list *list)
+{
+    size_t i;
+
+    list->period_ns = 0;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used) {
+            cpu_timer_stop(&thread_slots[i]);
+        }
+    }
+}
+
+
 /* The thread of a slot is gone when its file can't be read any more. */
 static bool
 thread_slot_alive(const struct thread_slot *slot)

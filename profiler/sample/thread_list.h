@@ -55,6 +55,9 @@ void thread_list_scan(struct thread_list *list,
                                            struct thread_slot *slot),
                       void *data);
 
+/* Stops all timers for good: threads that come get none. */
+void thread_list_disarm(struct thread_list *list);
+
 /*
  * To be called for a sample that has SAMPLE_NO_BOUNDS, with its
  * thread_pointer: looks the thread's stack up, unless it is known, and SP was
