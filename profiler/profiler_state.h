@@ -26,6 +26,10 @@ struct profiler {
     int64_t       next_scan_ns;
     int64_t       next_drain_ns;
 
+    /* So many looks for threads from now on also install the hooks: modules
+       came, and may not be relocated yet. */
+    unsigned hook_scans;
+
     struct thread_list     threads;
     struct stack_unwinder *unwinder;
     struct unwound_stack   stack;

@@ -41,6 +41,9 @@
 /* How often the list of threads is brought up to date. */
 #define SCAN_NS 1000000000
 
+/* Looks that a module has time for to be relocated after it was seen. */
+#define HOOK_SCANS 3
+
 /*
  * Expiries beyond the first that a sample's stack is credited with. A larger
  * overrun means that the thread ran unseen for longer than a few ticks, and
@@ -96,6 +99,17 @@ profiler_wait(struct profiler *profiler)
 }
 
 
+/* The modules that came may have been on their way still when they were seen. */
+static void
+hooks_again(struct profiler *profiler)
+{
+    if (profiler->hook_scans > 0) {
+        profiler->hook_scans--;
+        (void) mask_hook_install();
+    }
+}
+
+
 /*
  * Looks whether other code took our signal, as a profiler that it starts would
  * do. It keeps it: there are no samples from here on, and status says why.
@@ -134,6 +148,7 @@ profiler_turn(struct profiler *profiler, int64_t now)
 
     if (now >= profiler->next_scan_ns) {
         signal_check(profiler);
+        hooks_again(profiler);
         profiler->next_scan_ns = now + SCAN_NS;
 
         if (profiler->threads.task_fd >= 0) {
@@ -326,6 +341,7 @@ drain_line(struct profiler *profiler)
         stack_unwinder_flush(profiler->unwinder);
         /* of modules that came, too */
         (void) mask_hook_install();
+        profiler->hook_scans = HOOK_SCANS;
     }
 }
 

@@ -8,10 +8,12 @@
 
 #include <elf.h>
 #include <errno.h>
+#include <linux/futex.h>
 #include <link.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "got_patch.h"
@@ -223,6 +225,24 @@ page_in_relro(const struct dl_phdr_info *info, uintptr_t page, size_t page_size)
 }
 
 
+/*
+ * Whether the slot can be written to now. The kernel finds out, by an atomic
+ * operation that changes nothing: nobody waits for a slot as for a futex.
+ */
+static bool
+slot_is_writable(uintptr_t *slot)
+{
+    return syscall(SYS_futex, slot, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0,
+                   slot, FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_EQ, 0))
+           >= 0;
+}
+
+
+/*
+ * Returns the number of slots that were written, or -errno. A module is in the
+ * loader's list before it is relocated and its RELRO pages are protected: until
+ * then they are the loader's, who would die of a page that we protected.
+ */
 static int
 slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
 {
@@ -233,18 +253,22 @@ slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
     page = (void *) ((uintptr_t) slot & ~(page_size - 1));
 
     if (page_in_relro(info, (uintptr_t) page, page_size)) {
+        if (slot_is_writable(slot)) {
+            return 0;
+        }
+
         if (mprotect(page, page_size, PROT_READ | PROT_WRITE) != 0) {
             return -errno;
         }
 
         __atomic_store_n(slot, value, __ATOMIC_RELEASE);
 
-        return mprotect(page, page_size, PROT_READ) != 0 ? -errno : 0;
+        return mprotect(page, page_size, PROT_READ) != 0 ? -errno : 1;
     }
 
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
 
-    return 0;
+    return 1;
 }
 
 
@@ -281,8 +305,8 @@ got_patch_table(struct got_patch *patch, const struct dl_phdr_info *info,
         }
 
         rc = slot_write(info, slot, patch->replacement);
-        if (rc == 0) {
-            patch->written++;
+        if (rc >= 0) {
+            patch->written += rc;
 
         } else if (patch->error == 0) {
             patch->error = rc;

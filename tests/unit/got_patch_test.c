@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "library_fixture.h"
@@ -278,5 +280,74 @@ Test(got_patch, a_full_mask_leaves_the_samplers_signal_out)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     query(&mask);
     cr_expect(sigismember(&mask, SIGPROF));
+    free(path);
+}
+
+
+/* Many relocations in the page that holds the slot: loading takes a while. */
+#define SLOW_CALLER                                                          \
+    "extern long a64l(const char *);\n"                                      \
+    "#define FOR_ALL(X) X(accept) X(acct) X(alarm) X(asctime) X(bsearch) "   \
+    "X(catclose) X(catgets) X(catopen) X(chroot) X(clearerr) X(closelog) "   \
+    "X(ctermid) X(daemon) X(dirfd) X(ecvt) X(endpwent) X(fchdir) X(fcvt) "   \
+    "X(ftok) X(gcvt) X(getgid) X(getpid) X(getpwnam) X(hcreate) X(hsearch) " \
+    "X(iconv) X(insque) X(kill) X(lfind) X(lockf) X(lsearch) X(mkstemp) "    \
+    "X(mktime) X(nice) X(openlog) X(pause) X(pipe) X(poll) X(psignal) "      \
+    "X(qsort) X(readdir) X(regcomp) X(remque) X(rewind) X(scandir) "         \
+    "X(setenv) X(sleep) X(swab) X(sync) X(tdelete) X(tfind) X(times) "       \
+    "X(tsearch) X(ttyname) X(ulimit) X(umask) X(usleep) X(utime) X(wait)\n"  \
+    "#define DECLARE(name) extern char name[];\n"                            \
+    "#define ADDRESS(name) name,\n"                                          \
+    "FOR_ALL(DECLARE)\n"                                                     \
+    "char *const table[] = { FOR_ALL(ADDRESS) };\n"                          \
+    "long call(const char *text) { return a64l(text); }\n"
+
+#define LOADS 2000
+
+
+static _Atomic bool loads_done;
+
+
+static void *
+load_again_and_again(void *path)
+{
+    int i;
+
+    for (i = 0; i < LOADS; i++) {
+        dlclose(library_open(path));
+    }
+
+    atomic_store(&loads_done, true);
+
+    return NULL;
+}
+
+
+/*
+ * The dynamic loader lists a module before it has relocated it: to protect its
+ * page then would end the loader, and the process.
+ */
+Test(got_patch, a_module_that_is_being_loaded_is_left_to_the_loader)
+{
+    char         *path;
+    void         *library;
+    pthread_t     loader;
+    call_function call;
+
+    path = library_compile("slow", "-w -O1 -fno-plt -Wl,-z,now", SLOW_CALLER);
+    cr_assert_eq(pthread_create(&loader, NULL, load_again_and_again, path), 0);
+
+    while (!atomic_load(&loads_done)) {
+        cr_assert_geq(got_patch("a64l", (void *) a64l, (void *) replacement),
+                      0);
+    }
+
+    pthread_join(loader, NULL);
+
+    library = library_open(path);
+    cr_expect_eq(got_patch("a64l", (void *) a64l, (void *) replacement), 1);
+    call = (call_function) (uintptr_t) library_address(library, "call");
+    cr_expect_eq(call("5"), 1005);
+    dlclose(library);
     free(path);
 }
