@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "module_file.h"
@@ -116,6 +118,37 @@ notes_build_id(const unsigned char *notes, size_t size,
 }
 
 
+/* The inode of the file that is mapped at the address, 0 if it is unknown. */
+static uint64_t
+mapped_inode(uint64_t address)
+{
+    FILE              *maps;
+    char               line[512];
+    uint64_t           found;
+    unsigned long long lo, hi, inode;
+
+    maps = fopen("/proc/self/maps", "re");
+    if (maps == NULL) {
+        return 0;
+    }
+
+    found = 0;
+
+    while (fgets(line, sizeof(line), maps) != NULL) {
+        if (sscanf(line, "%llx-%llx %*s %*x %*x:%*x %llu", &lo, &hi, &inode)
+                == 3
+            && address >= lo && address < hi) {
+            found = inode;
+            break;
+        }
+    }
+
+    fclose(maps);
+
+    return found;
+}
+
+
 struct module_identity *
 module_identity_create(const struct dl_phdr_info *info, const ElfW(Phdr) * text)
 {
@@ -152,6 +185,10 @@ module_identity_create(const struct dl_phdr_info *info, const ElfW(Phdr) * text)
         }
     }
 
+    if (identity->build_id_len == 0) {
+        identity->inode = mapped_inode(info->dlpi_addr + text->p_vaddr);
+    }
+
     return identity;
 }
 
@@ -172,12 +209,23 @@ bool
 module_identity_equal(const struct module_identity *one,
                       const struct module_identity *two)
 {
-    return one->build_id_len == two->build_id_len
+    return one->build_id_len == two->build_id_len && one->inode == two->inode
            && memcmp(one->build_id, two->build_id, one->build_id_len) == 0
            && one->text_start == two->text_start
            && one->text_end == two->text_end
            && one->text_offset == two->text_offset
            && strcmp(one->path, two->path) == 0;
+}
+
+
+/* Whether the file is the one that was mapped, where no build id can tell. */
+static bool
+module_file_is_mapped(int fd, const struct module_identity *identity)
+{
+    struct stat status;
+
+    return identity->inode != 0 && fstat(fd, &status) == 0
+           && status.st_ino == identity->inode;
 }
 
 
@@ -222,6 +270,10 @@ module_file_matches(int fd, const struct module_identity *identity)
                 (void) notes_build_id(notes, (size_t) n, &file);
             }
         }
+    }
+
+    if (identity->build_id_len == 0 && !module_file_is_mapped(fd, identity)) {
+        return false;
     }
 
     return text && file.build_id_len == identity->build_id_len

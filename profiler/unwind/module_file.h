@@ -36,7 +36,8 @@ bool module_identity_equal(const struct module_identity *one,
 
 /*
  * Opens the module's file, if it is still the one that was loaded: a file
- * without the same build id is not. Waits for the disk.
+ * without the same build id is not, nor, where there is none, one of another
+ * inode. Waits for the disk.
  */
 void module_file_open(struct module_identity *identity);
 

@@ -31,6 +31,12 @@ struct module_identity {
     uint8_t build_id[MODULE_BUILD_ID_MAX];
     uint8_t build_id_len;
 
+    /*
+     * What identifies a file without a build id: the inode that was mapped. 0
+     * if it could not be read, or if there is a build id.
+     */
+    uint64_t inode;
+
     /* Run-time address minus ELF virtual address, in this process. */
     uint64_t bias;
 

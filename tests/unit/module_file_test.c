@@ -126,6 +126,43 @@ Test(module_file, a_copy_of_the_same_build_is_opened)
 }
 
 
+/* Without a build id a copy can't be told from another file. */
+Test(module_file, a_file_without_build_id_is_known_by_its_inode)
+{
+    void                         *library;
+    char                         *one, *two;
+    const struct module_identity *first, *second;
+
+    one = library_compile("one", "-Wl,--build-id=none", SOURCE(1));
+    two = library_compile("two", "-Wl,--build-id=none", SOURCE(2));
+
+    library = library_open(one);
+    first = identity_of(library_address(library, "probe"));
+    cr_expect_eq(first->build_id_len, 0);
+    cr_expect_geq(first->fd, 0);
+    dlclose(library);
+    module_table_update(&table);
+    module_table_forget(&table);
+
+    fixture_run("mv %s %s", two, one);
+    library = library_open(one);
+    second = identity_of(library_address(library, "probe"));
+    cr_expect_neq(second, first, "another file of the same name");
+    cr_expect_geq(second->fd, 0);
+    dlclose(library);
+    module_table_update(&table);
+    module_table_compact(&table);
+
+    /* replaced between its loading and its opening */
+    library = library_open(one);
+    fixture_run("cp %s %s.new && mv %s.new %s", one, one, one, one);
+    cr_expect_eq(identity_of(library_address(library, "probe"))->fd, -1);
+
+    free(one);
+    free(two);
+}
+
+
 Test(module_file, what_is_no_such_file_is_not_opened, .timeout = 10)
 {
     size_t             i;
