@@ -27,6 +27,7 @@
 #include "sample/signal_setup.h"
 #include "sample/thread_label.h"
 #include "symbolize/symbolizer.h"
+#include "thread_context.h"
 #include "unwind/module_table.h"
 
 
@@ -170,7 +171,8 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         return -EINVAL;
     }
 
-    if (nprof_running != NULL) {
+    /* a copy of this library from another path has state of its own */
+    if (nprof_running != NULL || thread_context_in_use(EXPORT_THREAD_NAME)) {
         return -EBUSY;
     }
 

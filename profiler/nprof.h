@@ -156,7 +156,8 @@ struct nprof_library {
 
     /*
      * In a worker: starts to sample all threads of the process. Returns 0 or
-     * -errno; then nothing runs, and the process goes on as it was.
+     * -errno; then nothing runs, and the process goes on as it was (-EBUSY:
+     * this copy of the library, or another one, runs already).
      */
     int (*start)(const struct nprof_config *config, struct nprof **nprof);
 

@@ -9,8 +9,16 @@
 #define NPROF_THREAD_CONTEXT_H
 
 
+#include <stdbool.h>
+
 #include "profiler_job.h"
 
+
+/*
+ * Whether the process has a thread of that name, for longer than one takes to
+ * vanish that was joined: at most some milliseconds. No thread of ours runs.
+ */
+bool thread_context_in_use(const char *name);
 
 /*
  * Called first on a thread of ours, which has all signals blocked: takes the

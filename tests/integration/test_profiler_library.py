@@ -1,12 +1,13 @@
 """libnprof alone: its life cycle, in processes that are not nginx."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from nginx_instance import ALGORITHMS, PATIENCE, SAN_PRELOAD, SOURCE
+from nginx_instance import ALGORITHMS, MODULES, PATIENCE, SAN_PRELOAD, SOURCE
 
 pytestmark = pytest.mark.skipif(
     bool(SAN_PRELOAD), reason="a sanitizer's run-time is nginx's here")
@@ -72,6 +73,28 @@ rc, handle = start()
 assert rc == 0
 assert library.stop(handle, 2000) == 0
 """)
+
+
+def test_one_copy_of_the_library_a_process(tmp_path):
+    """A second one, from another path, has other variables, and leaves the
+    process alone while the first one runs."""
+    copy = tmp_path / "libnprof.so"
+    shutil.copy(MODULES / "libnprof.so", copy)
+    run("""
+import errno, sys
+first = library
+second = Descriptor.in_dll(ctypes.CDLL(sys.argv[1], os.RTLD_NOW),
+                           "nprof_library")
+for one, other in ((first, second), (second, first)) * 3:
+    assert one.prepare() == other.prepare() == 0
+    start.__globals__["library"] = one
+    rc, handle = start()
+    assert rc == 0
+    start.__globals__["library"] = other
+    assert start()[0] == -errno.EBUSY
+    assert len(os.listdir("/proc/self/task")) == 3
+    assert one.stop(handle, 2000) == 0
+""", copy)
 
 
 def test_start_that_fails_anywhere_leaves_nothing():
