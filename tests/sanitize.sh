@@ -41,7 +41,7 @@ left_out=(test_nothing_leaks_over test_swaps_under_load
     test_reload_under_load_leaks_nothing test_cpu_of_the_main_thread
     test_stacks_are_complete test_idle_worker
     test_idle_loop test_pool_threads_that_run
-    test_term_sends_the_partial_profile test_proc_that_is_hidden
+    test_term_sends_the_partial_profile
     test_draining_worker_without_a_timeout_finishes
     test_the_time_of_a_stall_is_divided)
 

@@ -11,9 +11,11 @@ import re
 import shutil
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
+import hostile_company
 import nginx_instance
 from nginx_instance import BUILD, SOURCE, NginxInstance
 
@@ -65,6 +67,26 @@ def new_nginx(request):
 def nginx(new_nginx):
     """The NginxInstance of this test."""
     return new_nginx()
+
+
+@pytest.fixture(scope="session")
+def hostile_plugin():
+    """The path of hostile_plugin.so, in a folder that workers may read."""
+    FOLDERS.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="plugin-", dir=FOLDERS))
+    folder.chmod(0o755)
+    yield hostile_company.build_hostile_plugin(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def neighbour_module():
+    """The path of a C++ module of nginx."""
+    FOLDERS.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="module-", dir=FOLDERS))
+    folder.chmod(0o755)
+    yield hostile_company.build_neighbour_module(folder)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import nginx_instance
-from nginx_instance import (ALGORITHMS, LONG, MODULES, NGINX, Load, alive,
+from nginx_instance import (ALGORITHMS, LONG, MODULES, Load, alive,
                             cpu_seconds, fds, maps, memory, threads,
                             wait_until)
 from pprof_profile import Profile
@@ -322,33 +322,6 @@ def test_without_libnprof_requests_are_served(nginx, tmp_path):
     assert nginx.get("/debug/pprof/status").json() == {
         "profiler": "off",
         "reason": "libnprof.so could not be loaded, see nginx's log"}
-
-
-def test_proc_that_is_hidden(nginx):
-    """Without /proc/self/task there are no samples, one warning, and all the
-    rest goes on."""
-    configure(nginx, server="location /x { return 200 x; }")
-    probe = subprocess.run(
-        ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], check=False)
-    if probe.returncode != 0:
-        pytest.skip("mount namespaces are not allowed here")
-    script = ("mount -t tmpfs none /proc/$$/task 2>/dev/null; "
-              "mount -t tmpfs none /proc && exec "
-              f"{NGINX} -p {nginx.prefix}/ -c {nginx.conf} -e {nginx.log}")
-    with open(nginx.stderr, "ab") as stderr:
-        process = subprocess.Popen(["unshare", "-m", "sh", "-c", script],
-                                   stdout=stderr, stderr=stderr)
-    try:
-        wait_until(lambda: nginx._listening(nginx.port), "nginx listens")
-        status = nginx.get("/debug/pprof/status").json()
-        assert "open(/proc/self/task) failed" in status["cpu"]["degraded"]
-        assert nginx.error_log().count("no CPU samples") == 1
-        assert nginx.get("/x").text == "x"
-        profile = Profile(nginx.get("/debug/pprof/profile?seconds=1").body)
-        assert profile.samples == []
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(20)
 
 
 def test_idle_worker_costs_nothing(nginx):
