@@ -238,11 +238,14 @@ FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
 $(BUILD)/fuzz/number_parse_fuzz: count/number_parse.c count/number_parse.h \
                                count/digit_words.h
+$(BUILD)/fuzz/stack_unwind_fuzz: $(wildcard profiler/unwind/*.[ch]) \
+                               profiler/sample/sample_record.h
+$(BUILD)/fuzz/stack_unwind_fuzz: FUZZ_LIBS := -lunwind-x86_64
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c11 $(WARN) $(WARN_C) -g -O1 -D_GNU_SOURCE -I. \
-	    -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^)
+	    -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@for f in $(FUZZERS); do \
