@@ -235,7 +235,7 @@ def test_binary_upgrade_and_back(nginx):
         worker_samples(nginx)
         assert own_signs(old) == (["nginx"], 0, False)
         wait_until(lambda: read_pid(nginx) == old, "the pid file")
-    assert load.done > 20 and not load.failures, load.failures[:5]
+    assert load.done > 5 and not load.failures, load.failures[:5]
 
 
 def test_binary_upgrade(nginx):
@@ -246,7 +246,7 @@ def test_binary_upgrade(nginx):
         end_master(old)
         worker_samples(nginx)
         assert own_signs(new) == (["nginx"], 0, False)
-    assert load.done > 20 and not load.failures, load.failures[:5]
+    assert load.done > 5 and not load.failures, load.failures[:5]
 
 
 # reloads
@@ -355,7 +355,7 @@ def test_reloads(nginx, neighbour_module, long_run):
     with Load(nginx, "/x", rate=20) as load:
         for _ in range(100 if long_run else 3):
             torture.round()
-    assert load.done > 20 and not load.failures, load.failures[:5]
+    assert load.done > 5 and not load.failures, load.failures[:5]
     # the last connection of the load may not be closed yet
     wait_until(lambda: sizes(nginx)[:4] == before[:4],
                f"threads and descriptors as before, {before}")
