@@ -71,7 +71,7 @@ NPROF_SRC := $(wildcard profiler/*.c) \
 NPROF_HDR := $(wildcard profiler/*.h) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.h))
 NPROF_OBJ := $(NPROF_SRC:%.c=$(OBJ)/%.o) $(OBJ)/gen/profile.pb-c.o
-NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz -liberty
+NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz -liberty -lm
 
 $(MODULES)/libnprof.so: $(NPROF_OBJ) profiler/nprof.map
 	@mkdir -p $(@D)

@@ -16,9 +16,10 @@ allowed='clock_gettime|syscall|__errno_location|__stack_chk_fail'
 allowed="$allowed|__(asan|tsan|ubsan)_[a-z0-9_]*"
 defined='signal_state|handler_cost|thread_slots|loop_state|signal_handler'
 defined="$defined|signal_wake_profiler|sample_ring_reserve|sample_ring_commit"
-defined="$defined|sample_ring_longest|sample_ring_used|thread_labels"
+defined="$defined|sample_ring_longest|sample_ring_used|thread_labels|run_delay_ns"
 
-called=$(nm --undefined-only "$2/signal_handler.o" "$2/sample_ring.o" |
+called=$(nm --undefined-only "$2/signal_handler.o" "$2/sample_ring.o" \
+    "$2/run_delay.o" |
     awk 'NF == 2 { print $2 }' |
     grep -vxE "$allowed|$defined|_GLOBAL_OFFSET_TABLE_" || true)
 if [ -n "$called" ]; then

@@ -204,7 +204,7 @@ export_thread_main(void *data)
 {
     struct nprof *nprof = data;
 
-    thread_context_enter(EXPORT_THREAD_NAME);
+    thread_context_enter(EXPORT_THREAD_NAME, THREAD_CONTEXT_NICE);
 
     while (!atomic_load(&nprof->stopping)) {
         (void) futex_flag_wait(&nprof->export_wake, IDLE_NS);

@@ -167,7 +167,9 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     if (config->rate == 0 || config->rate > RATE_MAX || config->types == 0
         || config->types >= NPROF_TYPE(NPROF_PROFILES)
         || config->stall_threshold_ms < NPROF_STALL_THRESHOLD_MIN
-        || config->stall_threshold_ms > NPROF_STALL_THRESHOLD_MAX) {
+        || config->stall_threshold_ms > NPROF_STALL_THRESHOLD_MAX
+        || (config->cpu_engine != NPROF_CPU_TIMERS
+            && config->cpu_engine != NPROF_CPU_JITTER)) {
         return -EINVAL;
     }
 

@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 4
+#define NPROF_ABI 5
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -73,6 +73,19 @@ enum nprof_job_kind {
 #define NPROF_STALL_THRESHOLD_MAX 60000
 
 
+/* How CPU samples are taken; docs/accuracy.md compares the two. */
+enum nprof_cpu_engine {
+    /* A timer on each thread's CPU clock; the kernel looks at it on ticks. */
+    NPROF_CPU_TIMERS = 0,
+
+    /* Looks at random times, and a signal to threads that run. */
+    NPROF_CPU_JITTER
+};
+
+/* The engine, where nothing else is said. */
+#define NPROF_CPU_ENGINE_DEFAULT NPROF_CPU_JITTER
+
+
 struct nprof_config {
     /* Samples per second of a thread's CPU time, 1 to 1000. */
     uint32_t rate;
@@ -82,6 +95,9 @@ struct nprof_config {
 
     /* A turn of the event loop of so many milliseconds is a stall. */
     uint32_t stall_threshold_ms;
+
+    /* Where it can't work, the other is taken, and warning() says so. */
+    enum nprof_cpu_engine cpu_engine;
 
     /* Whether samples of the event loop get the labels of its requests: needs
        the calls of struct nprof_labels, and hooks socket I/O. */

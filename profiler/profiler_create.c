@@ -202,6 +202,36 @@ wall_start(struct profiler *profiler)
 }
 
 
+static void
+engine_choose(struct profiler *profiler)
+{
+    const char *missing;
+
+    if (profiler->nprof->config.cpu_engine != NPROF_CPU_JITTER) {
+        return;
+    }
+
+    missing = cpu_jitter_probe();
+    if (missing != NULL) {
+        warn(profiler, NPROF_JOB_CPU,
+             "CPU engine timers instead of jitter: "
+             "/proc/thread-self/%s can't be read",
+             missing);
+        return;
+    }
+
+    profiler->threads.jitter = true;
+
+    if (!profiler_collects(profiler, NPROF_JOB_STALL)) {
+        /* without it the engine takes some waits for work */
+        (void) loop_hook_start(INT64_MAX);
+    }
+
+    looker_init(&profiler->looker, profiler->nprof, &profiler->threads,
+                profiler->period_ns);
+}
+
+
 /*
  * The first look for threads is taken on the main thread, before ours exists:
  * where the main thread gets no timer the engine can't work here.
@@ -227,6 +257,10 @@ sampling_start(struct profiler *profiler)
         return;
     }
 
+    if (cpu) {
+        engine_choose(profiler);
+    }
+
     profiler->threads.main_only
         = !cpu && !profiler_collects(profiler, NPROF_JOB_WALL);
     thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
@@ -234,7 +268,8 @@ sampling_start(struct profiler *profiler)
     if (profiler->threads.sampled == 0) {
         rc = profiler->threads.last_error;
         warn(profiler, NPROF_JOB_CPU,
-             "no CPU samples: no timer for the main thread (%d: %s)", rc,
+             "no CPU samples: no %s for the main thread (%d: %s)",
+             profiler->threads.jitter ? "schedstat" : "timer", rc,
              strerrordesc_np(rc));
     }
 }

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "looker_thread.h"
 #include "profiler_job.h"
 #include "profiler_status.h"
 #include "sample/thread_list.h"
@@ -31,6 +32,7 @@ struct profiler {
     unsigned hook_scans;
 
     struct thread_list     threads;
+    struct looker          looker;
     struct stack_unwinder *unwinder;
     struct unwound_stack   stack;
 

@@ -78,6 +78,18 @@ print_types(FILE *out, const struct profiler_report *report)
 
 
 static void
+print_looker(FILE *out, const struct looker *looker)
+{
+    fprintf(
+        out,
+        ", \"looks\": %" PRIu64 ", \"late_looks\": %" PRIu64
+        ", \"missed_looks\": %" PRIu64 ", \"looks_elsewhere\": %" PRIu64,
+        atomic_load(&looker->jitter.looks), atomic_load(&looker->jitter.late),
+        atomic_load(&looker->jitter.missed), atomic_load(&looker->elsewhere));
+}
+
+
+static void
 print_cpu(FILE *out, const struct profiler_report *report,
           const struct profiler_counters *sum)
 {
@@ -88,15 +100,21 @@ print_cpu(FILE *out, const struct profiler_report *report,
     completeness = mean(sum->complete * 100000, sum->samples);
 
     fprintf(out,
-            ",\n \"cpu\": {\"engine\": \"timers\", \"rate\": %" PRIu32
+            ",\n \"cpu\": {\"engine\": \"%s\", \"rate\": %" PRIu32
             ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
             ", \"completeness\": %" PRIu64 ".%05" PRIu64
             ", \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
             ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
             ", \"lost_expiries\": %" PRIu64,
-            report->config->rate, sum->samples, sum->complete,
-            completeness / 100000, completeness % 100000, sum->bridged,
-            sum->cut, sum->no_bounds, sum->dropped, sum->lost);
+            report->looker != NULL ? "jitter" : "timers", report->config->rate,
+            sum->samples, sum->complete, completeness / 100000,
+            completeness % 100000, sum->bridged, sum->cut, sum->no_bounds,
+            sum->dropped, sum->lost);
+
+    if (report->looker != NULL) {
+        print_looker(out, report->looker);
+    }
+
     print_degraded(out, report->degraded[NPROF_JOB_CPU]);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "aggregate/stack_table.h"
+#include "looker_thread.h"
 #include "nprof.h"
 #include "sample/label_set.h"
 #include "sample/thread_list.h"
@@ -32,7 +33,7 @@ struct profiler_counters {
     uint64_t cut;
     uint64_t no_bounds;
 
-    /* Timer expiries of which no stack is known. */
+    /* Periods (timer expiries, looks) of which no stack is known. */
     uint64_t lost;
 
     /* Samples of all kinds that came by signal, and the nanoseconds spent to
@@ -57,6 +58,9 @@ struct profiler_report {
     /* CPU time of the profiler and the export thread so far. */
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
+
+    /* NULL if CPU samples come from timers. */
+    const struct looker *looker;
 
     /* By type: NULL if it is not collected; what of it can't work, or NULL. */
     const struct stack_table *tables[NPROF_PROFILES];

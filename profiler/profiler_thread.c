@@ -34,6 +34,9 @@
  */
 #define TICK_NS 100000000
 
+/* That of a process in which nothing runs, and no samples come. */
+#define IDLE_TICK_NS 500000000
+
 /* Modules may change while the line of a drain is drawn: so often it is drawn
    anew. */
 #define LINE_TRIES 4
@@ -43,13 +46,6 @@
 
 /* Looks that a module has time for to be relocated after it was seen. */
 #define HOOK_SCANS 3
-
-/*
- * Expiries beyond the first that a sample's stack is credited with. A larger
- * overrun means that the thread ran unseen for longer than a few ticks, and
- * that was hardly all in the one stack that was seen last: it is "[lost]".
- */
-#define OVERRUN_MAX 3
 
 
 static void profiler_drain(struct profiler *profiler);
@@ -160,6 +156,26 @@ profiler_turn(struct profiler *profiler, int64_t now)
 }
 
 
+/* Without the thread that looks no CPU time is seen: all of it is missing. */
+static void
+engine_start(struct profiler *profiler)
+{
+    int rc;
+
+    if (!profiler->threads.jitter) {
+        return;
+    }
+
+    rc = looker_start(&profiler->looker);
+    if (rc != 0) {
+        snprintf(profiler->warnings[NPROF_JOB_CPU],
+                 sizeof(profiler->warnings[NPROF_JOB_CPU]),
+                 "no CPU samples: no thread to look (%d: %s)", -rc,
+                 strerrordesc_np(-rc));
+    }
+}
+
+
 void *
 profiler_thread_main(void *data)
 {
@@ -168,7 +184,8 @@ profiler_thread_main(void *data)
     struct profiler *profiler = data;
     struct nprof    *nprof = profiler->nprof;
 
-    thread_context_enter("nprof-profiler");
+    engine_start(profiler);
+    thread_context_enter("nprof-profiler", THREAD_CONTEXT_NICE);
     woken = true;
 
     while (!atomic_load(&nprof->stopping)) {
@@ -185,6 +202,7 @@ profiler_thread_main(void *data)
         woken = profiler_wait(profiler);
     }
 
+    looker_join(&profiler->looker);
     thread_context_leave(nprof);
 
     return NULL;
@@ -206,10 +224,11 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
 
     expiries = 1 + (int64_t) record->overrun;
 
-    if (expiries > 1 + OVERRUN_MAX) {
+    /* a look knows what it stands for; a timer only when it was served */
+    if (slot->has_timer && expiries > 1 + SAMPLE_OVERRUN_MAX) {
         atomic_fetch_add(&slot->lost_expiries,
-                         (uint64_t) (expiries - 1 - OVERRUN_MAX));
-        expiries = 1 + OVERRUN_MAX;
+                         (uint64_t) (expiries - 1 - SAMPLE_OVERRUN_MAX));
+        expiries = 1 + SAMPLE_OVERRUN_MAX;
     }
 
     stack_table_add(profiler->tables[NPROF_JOB_CPU], slot->name, record->labels,
@@ -357,7 +376,12 @@ profiler_drain(struct profiler *profiler)
     uint64_t            stalls;
     struct thread_slot *slot;
 
-    profiler->next_drain_ns = clock_ns(CLOCK_MONOTONIC) + TICK_NS;
+    profiler->next_drain_ns
+        = clock_ns(CLOCK_MONOTONIC)
+          + (atomic_load_explicit(&profiler->looker.jitter.idle,
+                                  memory_order_relaxed)
+                 ? IDLE_TICK_NS
+                 : TICK_NS);
 
     /* before the line is drawn: the samples of these are all there */
     stalls = loop_stalls_written();
@@ -425,12 +449,14 @@ window_close(struct profiler *profiler, struct nprof_job *job)
 }
 
 
-/* What can't work here now: a timer for the main thread may be had later. */
+/* What can't work here now: timers for the main thread may be had later; an
+   engine that was not chosen is not. */
 static const char *
 profiler_degraded(const struct profiler *profiler, enum nprof_job_kind kind)
 {
     if (profiler->warnings[kind][0] == '\0'
         || (kind == NPROF_JOB_CPU && profiler->threads.sampled != 0
+            && profiler->nprof->config.cpu_engine == NPROF_CPU_TIMERS
             && !atomic_load(&signal_state.lost))) {
         return NULL;
     }
@@ -452,6 +478,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
     label_set_count(&report->labels);
+    report->looker = profiler->threads.jitter ? &profiler->looker : NULL;
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         report->tables[kind] = profiler->tables[kind];

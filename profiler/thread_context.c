@@ -20,8 +20,6 @@
 #include "thread_context.h"
 
 
-#define NICE_INCREMENT 5
-
 /* Milliseconds that the kernel may take to remove a thread that was joined. */
 #define VANISH_TRIES 10
 
@@ -92,7 +90,7 @@ thread_context_in_use(const char *name)
 
 
 void
-thread_context_enter(const char *name)
+thread_context_enter(const char *name, int nice_increment)
 {
     id_t      tid;
     sigset_t  ours;
@@ -104,7 +102,7 @@ thread_context_enter(const char *name)
     memset(&all, 0xff, sizeof(all));
     (void) sched_setaffinity((pid_t) tid, sizeof(all), &all);
     (void) setpriority(PRIO_PROCESS, tid,
-                       getpriority(PRIO_PROCESS, tid) + NICE_INCREMENT);
+                       getpriority(PRIO_PROCESS, tid) + nice_increment);
 
     sigemptyset(&ours);
     sigaddset(&ours, signal_number());

@@ -14,6 +14,10 @@
 #include "profiler_job.h"
 
 
+/* By how much what is in no hurry yields to the worker. */
+#define THREAD_CONTEXT_NICE 5
+
+
 /*
  * Whether the process has a thread of that name, for longer than one takes to
  * vanish that was joined: at most some milliseconds. No thread of ours runs.
@@ -23,10 +27,10 @@ bool thread_context_in_use(const char *name);
 /*
  * Called first on a thread of ours, which has all signals blocked: takes the
  * name, unblocks the sampler's signal (our CPU shows in the profile too), runs
- * on all processors (a pinned worker must not share its one with us) and at a
- * lower priority than the worker.
+ * on all processors (a pinned worker must not share its one with us) and is
+ * nicer than the worker by nice_increment.
  */
-void thread_context_enter(const char *name);
+void thread_context_enter(const char *name, int nice_increment);
 
 /*
  * Called last. Where stop() gave up on the thread it never returns: the

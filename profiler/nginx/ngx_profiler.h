@@ -23,6 +23,8 @@ typedef struct {
     /* NPROF_TYPE() of what is collected; 0 while not set */
     ngx_uint_t types;
     ngx_msec_t stall_threshold;
+    /* enum nprof_cpu_engine */
+    ngx_uint_t cpu_engine;
 
     /* the longest window that a client may ask for */
     ngx_int_t max_seconds;

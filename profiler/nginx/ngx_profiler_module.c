@@ -19,6 +19,8 @@ static char     *ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char     *ngx_profiler_check_threshold(ngx_conf_t *cf, void *post,
                                               void *data);
+static char     *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
+                                         void *conf);
 
 
 static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
@@ -66,6 +68,13 @@ static ngx_command_t  ngx_profiler_commands[] = {
       0,
       offsetof(ngx_profiler_conf_t, rate),
       &ngx_profiler_rate_bounds },
+
+    { ngx_string("profiler_cpu_engine"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_profiler_cpu_engine,
+      0,
+      offsetof(ngx_profiler_conf_t, cpu_engine),
+      NULL },
 
     { ngx_string("profiler_max_seconds"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
@@ -117,6 +126,7 @@ ngx_profiler_create_conf(ngx_cycle_t *cycle)
     conf->enable = NGX_CONF_UNSET;
     conf->rate = NGX_CONF_UNSET;
     conf->stall_threshold = NGX_CONF_UNSET_MSEC;
+    conf->cpu_engine = NGX_CONF_UNSET_UINT;
     conf->max_seconds = NGX_CONF_UNSET;
 
     return conf;
@@ -131,10 +141,44 @@ ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_value(pcf->enable, 0);
     ngx_conf_init_value(pcf->rate, NPROF_RATE_DEFAULT);
     ngx_conf_init_msec_value(pcf->stall_threshold, 10);
+    ngx_conf_init_uint_value(pcf->cpu_engine, NPROF_CPU_ENGINE_DEFAULT);
     ngx_conf_init_value(pcf->max_seconds, 300);
 
     if (pcf->types == 0) {
         pcf->types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_STALL);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* nginx's own setter of an enumeration names neither directive nor values */
+static char *
+ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+    ngx_uint_t *engine;
+
+    engine = (ngx_uint_t *) ((char *) conf + cmd->offset);
+
+    if (*engine != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "timers") == 0) {
+        *engine = NPROF_CPU_TIMERS;
+
+    } else if (ngx_strcmp(value[1].data, "jitter") == 0) {
+        *engine = NPROF_CPU_JITTER;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, "
+                           "it must be \"timers\" or \"jitter\"",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

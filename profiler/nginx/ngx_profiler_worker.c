@@ -84,6 +84,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.rate = conf->rate;
     config.types = conf->types;
     config.stall_threshold_ms = conf->stall_threshold;
+    config.cpu_engine = conf->cpu_engine;
     config.request_labels
         = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
 

@@ -88,6 +88,15 @@ place_read(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
 }
 
 
+enum thread_place
+thread_place(const struct thread_slot *slot)
+{
+    uint64_t sp, pc;
+
+    return place_read(slot, &sp, &pc);
+}
+
+
 /*
  * From the red zone to the end of the stack, whole words. Where the end is not
  * known, or SP is on another stack, the copy ends where memory does.

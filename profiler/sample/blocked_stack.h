@@ -4,7 +4,7 @@
  * ever woken: where a thread is blocked is in its /proc/self/task/TID/syscall,
  * and its stack is copied from outside.
  *
- * Profiler thread only. The copy is taken by the kernel (process_vm_readv()),
+ * Profiler thread only, but for what is said. The copy is taken by the kernel (process_vm_readv()),
  * since the thread may end meanwhile.
  */
 
@@ -50,7 +50,11 @@ enum thread_place blocked_stack_take(const struct thread_slot *slot,
                                      union blocked_sample     *sample,
                                      int64_t                  *cpu_ns);
 
-/* The CPU clock of the slot's thread, nanoseconds; -1 if it is gone. */
+/* Says the same, and takes nothing. Any thread. */
+enum thread_place thread_place(const struct thread_slot *slot);
+
+/* The CPU clock of the slot's thread, nanoseconds; -1 if it is gone. Any
+   thread. */
 int64_t thread_cpu_ns(const struct thread_slot *slot);
 
 

@@ -78,6 +78,7 @@ loop_hook_start(int64_t threshold_ns)
 
     loop_state.threshold_ns = threshold_ns;
     loop_state.waited = false;
+    atomic_store(&loop_state.wait_start_ns, 0);
     atomic_store(&loop_state.turn_start_ns, 0);
     atomic_store(&loop_state.watcher_sleeps, false);
     atomic_store(&loop_state.thread, (uintptr_t) __builtin_thread_pointer());
@@ -136,7 +137,7 @@ stall_put(int64_t start, int64_t duration)
 static void
 turn_end(void)
 {
-    int64_t  start, duration;
+    int64_t  start, now, duration;
     uint64_t us;
     unsigned bucket;
 
@@ -146,7 +147,8 @@ turn_end(void)
         return;
     }
 
-    duration = clock_ns(CLOCK_MONOTONIC) - start;
+    now = clock_ns(CLOCK_MONOTONIC);
+    duration = now - start;
     us = (uint64_t) duration / 1000;
     bucket = us == 0 ? 0 : 64 - (unsigned) __builtin_clzll(us);
 
@@ -161,6 +163,7 @@ turn_end(void)
     }
 
     /* a sample that is taken from here on is of no turn */
+    atomic_store_explicit(&loop_state.wait_start_ns, now, memory_order_relaxed);
     atomic_store_explicit(&loop_state.turn_start_ns, 0, memory_order_release);
 
     if (duration >= loop_state.threshold_ns) {

@@ -50,6 +50,10 @@ struct loop_state {
      */
     _Atomic int64_t turn_start_ns;
 
+    /* When the last wait began that followed a turn, 0 before the first one; as
+       above. */
+    _Atomic int64_t wait_start_ns;
+
     /* Written by the main thread, loaded by the profiler thread. */
     _Atomic uint64_t turns;
     _Atomic uint64_t turns_ns;
@@ -84,8 +88,8 @@ extern struct loop_state loop_state;
 
 
 /*
- * Begins to time the calling thread's loop. Call it on the main thread, in a
- * worker after fork. Returns 0 or -errno: -ENOENT if the main program calls
+ * Begins to time the calling thread's loop; INT64_MAX: no turn is a stall. Call
+ * it on the main thread, in a worker after fork. Returns 0 or -errno: -ENOENT if the main program calls
  * none of the three.
  */
 int loop_hook_start(int64_t threshold_ns);
@@ -99,6 +103,21 @@ static inline int64_t
 loop_turn_start(void)
 {
     return atomic_load(&loop_state.turn_start_ns);
+}
+
+
+/*
+ * Whether the loop has waited since `ns` nanoseconds before the given point in
+ * time (CLOCK_MONOTONIC), at least. Any thread; async-signal-safe.
+ */
+static inline bool
+loop_waits_since(int64_t point_ns, int64_t ns)
+{
+    int64_t start;
+
+    start = atomic_load(&loop_state.wait_start_ns);
+
+    return start != 0 && loop_turn_start() == 0 && point_ns - start >= ns;
 }
 
 

@@ -50,8 +50,24 @@
 #define SAMPLE_FOR_STALL 4u
 
 
+/*
+ * Periods beyond the first that one stack is credited with. A larger overrun
+ * means that the thread ran unseen for longer than a few, and that was hardly
+ * all in the one stack that was seen last: the rest is "[lost]".
+ */
+#define SAMPLE_OVERRUN_MAX 3
+
+
+/*
+ * Up to here a look that comes after its time is as good as one in time: what
+ * it costs to leave an idle processor, or to take over a busy one. Nanoseconds.
+ */
+#define SAMPLE_LATE_NS 500000
+
+
 struct sample_record {
-    /* Timer expiries beyond the one that this record stands for. */
+    /* Periods (timer expiries, looks) beyond the first that this record stands
+       for. */
     uint32_t overrun;
 
     /* SAMPLE_NO_BOUNDS, SAMPLE_CUT, SAMPLE_BLOCKED. */

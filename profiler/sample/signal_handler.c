@@ -5,13 +5,17 @@
 
 
 #include <errno.h>
+#include <stddef.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include "../futex_wait.h"
 #include "../nprof_clock.h"
 #include "handler_cost.h"
 #include "loop_hook.h"
+#include "run_delay.h"
 #include "signal_handler.h"
 #include "sample_record.h"
 #include "thread_label.h"
@@ -20,14 +24,25 @@
 
 #define PAGE_SIZE 4096u
 
+/* The event loop's wait that lasts so long sleeps: the call itself takes one or
+   two microseconds. */
+#define SLEEPS_NS 5000
+
+/* The wake-up of a sleeping loop that comes so soon after a point belongs to
+   it: the same interrupt can be for both. */
+#define WAKE_NS 25000
+
 
 struct signal_state signal_state;
 struct thread_slot  thread_slots[THREAD_SLOTS];
 struct handler_cost handler_cost;
 
 
-static void     ours(struct thread_slot *slot, const siginfo_t *info,
-                     const ucontext_t *context);
+static struct thread_slot *slot_of(const siginfo_t *info);
+static struct thread_slot *slot_of_asked(void);
+static void                ours(struct thread_slot *slot, const siginfo_t *info,
+                                const ucontext_t *context);
+static uint32_t            hits_take(struct thread_slot *slot);
 static void     sample_take(struct thread_slot *slot, uint32_t wanted,
                             uint32_t overrun, const ucontext_t *context);
 static uint64_t stack_range(const struct thread_slot *slot, uint64_t sp,
@@ -38,26 +53,69 @@ static void     chain(int signo, siginfo_t *info, void *context);
 void
 signal_handler(int signo, siginfo_t *info, void *context)
 {
-    int      saved_errno;
-    uint64_t value;
-    uint32_t index;
+    int                 saved_errno;
+    struct thread_slot *slot;
 
     saved_errno = errno;
+    slot = slot_of(info);
 
-    value = (uint64_t) (uintptr_t) info->si_value.sival_ptr;
-    index = (uint32_t) value;
-
-    if ((info->si_code == SI_TIMER || info->si_code == SI_QUEUE)
-        && (value >> 32) == signal_state.cookie && index < THREAD_SLOTS) {
-        if (atomic_load_explicit(&signal_state.active, memory_order_acquire)) {
-            ours(&thread_slots[index], info, context);
-        }
-
-    } else {
+    if (slot == NULL) {
         chain(signo, info, context);
+
+    } else if (atomic_load_explicit(&signal_state.active,
+                                    memory_order_acquire)) {
+        ours(slot, info, context);
     }
 
     errno = saved_errno;
+}
+
+
+/* The slot of a signal that is ours, or NULL. */
+static struct thread_slot *
+slot_of(const siginfo_t *info)
+{
+    uint64_t value;
+
+    if (info->si_code == SI_USER && info->si_pid == 0) {
+        return slot_of_asked();
+    }
+
+    value = (uint64_t) (uintptr_t) info->si_value.sival_ptr;
+
+    if ((info->si_code != SI_TIMER && info->si_code != SI_QUEUE)
+        || (value >> 32) != signal_state.cookie
+        || (uint32_t) value >= THREAD_SLOTS) {
+        return NULL;
+    }
+
+    return &thread_slots[(uint32_t) value];
+}
+
+
+/*
+ * Where RLIMIT_SIGPENDING is used up the kernel keeps nothing of a signal that
+ * is sent but its number. It is ours if this thread was asked for a sample.
+ */
+static struct thread_slot *
+slot_of_asked(void)
+{
+    pid_t               tid;
+    size_t              i;
+    struct thread_slot *slot;
+
+    tid = (pid_t) syscall(SYS_gettid);
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        slot = &thread_slots[i];
+
+        if (atomic_load_explicit(&slot->tid, memory_order_relaxed) == tid
+            && atomic_load_explicit(&slot->wanted, memory_order_relaxed) != 0) {
+            return slot;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -69,7 +127,9 @@ static void
 ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
 {
     int64_t  before;
-    uint32_t wanted, overrun;
+    uint32_t wanted, hits, overrun;
+
+    before = clock_ns(CLOCK_MONOTONIC);
 
     /* acquire: pairs with sample_request() */
     wanted = atomic_exchange_explicit(&slot->wanted, 0, memory_order_acquire);
@@ -78,15 +138,87 @@ ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
     if (info->si_code == SI_TIMER) {
         wanted |= SAMPLE_FOR_CPU;
         overrun = (uint32_t) info->si_overrun;
+
+    } else if (wanted & SAMPLE_FOR_CPU) {
+        hits = hits_take(slot);
+        wanted &= hits == 0 ? ~SAMPLE_FOR_CPU : ~0u;
+        overrun = hits - (hits != 0);
     }
 
     /* acquire: pairs with thread_list_add() */
     if (wanted != 0
         && atomic_load_explicit(&slot->ready, memory_order_acquire)) {
-        before = clock_ns(CLOCK_MONOTONIC);
         sample_take(slot, wanted, overrun, context);
         handler_cost_add((uint64_t) (clock_ns(CLOCK_MONOTONIC) - before));
     }
+}
+
+
+/*
+ * Of the points of a doubtful look those that the thread was on a processor at.
+ * It has one again, and so it is known since when it waited for it. A point
+ * after that: it did not run. Shortly before: this is the stack. Long before,
+ * but no longer than what it had run: lost.
+ *
+ * One that is woken waits for a processor, too, and did not run at points long
+ * before; of the event loop, which is woken all the time, it is known how long
+ * it has been in its wait.
+ */
+static uint32_t
+points_settle(struct thread_slot *slot, uint32_t n)
+{
+    int64_t  now, waited, before;
+    uint32_t i, hits, lost;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    waited = run_delay_ns(slot->schedstat_fd) - slot->doubt_waited_ns;
+    hits = 0;
+    lost = 0;
+
+    for (i = 0; i < n; i++) {
+        before = now - waited - slot->doubt_points_ns[i];
+
+        if (before < 0
+            || (before > WAKE_NS && slot->main_thread
+                && loop_waits_since(slot->doubt_points_ns[i], SLEEPS_NS))) {
+            continue;
+        }
+
+        if (before <= SAMPLE_LATE_NS) {
+            hits += slot->doubt_weight;
+        } else if (before <= slot->doubt_used_ns) {
+            lost += slot->doubt_weight;
+        }
+    }
+
+    if (lost != 0) {
+        atomic_fetch_add_explicit(&slot->lost_expiries, lost,
+                                  memory_order_relaxed);
+    }
+
+    return hits;
+}
+
+
+/* The looks that the thread was on a processor for. */
+static uint32_t
+hits_take(struct thread_slot *slot)
+{
+    uint32_t hits, doubtful;
+
+    hits = atomic_exchange_explicit(&slot->hits, 0, memory_order_relaxed);
+
+    /* acquire: pairs with thread_hit_waiting() */
+    doubtful
+        = atomic_load_explicit(&slot->doubtful_points, memory_order_acquire);
+
+    if (doubtful != 0) {
+        hits += points_settle(slot, doubtful);
+        /* release: pairs with thread_hit_waiting(), which may go on */
+        atomic_store_explicit(&slot->doubtful_points, 0, memory_order_release);
+    }
+
+    return hits;
 }
 
 

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cpu_jitter.h"
 #include "cpu_timers.h"
 #include "thread_list.h"
 
@@ -45,7 +46,8 @@ struct linux_dirent {
 
 static struct thread_slot *thread_list_slot_of(pid_t tid);
 static int                 thread_list_add(struct thread_list *list, pid_t tid);
-static void                thread_list_remove(struct thread_slot *slot);
+static void                thread_list_remove(struct thread_list *list,
+                                              struct thread_slot *slot);
 static void                thread_slot_look(struct thread_slot *slot);
 static void                thread_slot_name(struct thread_list *list,
                                             struct thread_slot *slot);
@@ -57,6 +59,7 @@ thread_list_open(struct thread_list *list, uint64_t period_ns)
 {
     memset(list, 0, sizeof(*list));
     list->period_ns = period_ns;
+    pthread_mutex_init(&list->lock, NULL);
 
     list->task_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -71,7 +74,7 @@ thread_list_close(struct thread_list *list)
 
     for (i = 0; i < THREAD_SLOTS; i++) {
         if (thread_slots[i].used) {
-            thread_list_remove(&thread_slots[i]);
+            thread_list_remove(list, &thread_slots[i]);
         }
     }
 
@@ -127,8 +130,9 @@ thread_list_scan(struct thread_list *list,
         }
 
         if (!thread_slot_alive(slot)) {
+            cpu_jitter_detach(slot);
             before_reuse(data, slot);
-            thread_list_remove(slot);
+            thread_list_remove(list, slot);
             list->sampled--;
             continue;
         }
@@ -281,6 +285,25 @@ ring_size(const struct thread_slot *slot)
 }
 
 
+/* The thread that looks, and can't at itself, has a timer. */
+static int
+thread_slot_engage(struct thread_list *list, struct thread_slot *slot)
+{
+    if (list->period_ns == 0) {
+        return 0;
+    }
+
+    if (!list->jitter || slot->tid == list->looker) {
+        return cpu_timer_start(slot, list->period_ns);
+    }
+
+    slot->schedstat_fd = thread_file_open(list, slot->tid, "schedstat");
+
+    return slot->schedstat_fd < 0 ? slot->schedstat_fd
+                                  : cpu_jitter_attach(slot);
+}
+
+
 static int
 thread_list_add(struct thread_list *list, pid_t tid)
 {
@@ -299,8 +322,13 @@ thread_list_add(struct thread_list *list, pid_t tid)
     }
 
     slot = &thread_slots[i];
+
+    pthread_mutex_lock(&list->lock);
     memset(slot, 0, sizeof(*slot));
+    pthread_mutex_unlock(&list->lock);
+
     slot->tid = tid;
+    slot->schedstat_fd = -1;
     slot->main_thread = tid == getpid();
 
     slot->proc_fd = thread_file_open(list, tid, "syscall");
@@ -333,17 +361,22 @@ thread_list_add(struct thread_list *list, pid_t tid)
     /* release: pairs with the handler */
     atomic_store_explicit(&slot->ready, true, memory_order_release);
 
-    rc = list->period_ns == 0 ? 0 : cpu_timer_start(slot, list->period_ns);
+    rc = thread_slot_engage(list, slot);
     if (rc != 0) {
         goto failed;
     }
 
-    slot->used = true;
     list->sampled++;
+
+    pthread_mutex_lock(&list->lock);
+
+    slot->used = true;
 
     if (i >= list->n_slots) {
         list->n_slots = i + 1;
     }
+
+    pthread_mutex_unlock(&list->lock);
 
     return 0;
 
@@ -352,7 +385,7 @@ failed:
     /* no timer was armed, so no signal is on its way */
     atomic_store(&slot->ready, false);
     sample_ring_destroy(&slot->ring);
-    thread_list_remove(slot);
+    thread_list_remove(list, slot);
 
     if (rc == -ESRCH || rc == -ENOENT) {
         /* it ended meanwhile */
@@ -371,8 +404,12 @@ failed:
  * inactive, and the rings of living threads are left to the end of the process.
  */
 static void
-thread_list_remove(struct thread_slot *slot)
+thread_list_remove(struct thread_list *list, struct thread_slot *slot)
 {
+    pthread_mutex_lock(&list->lock);
+    slot->used = false;
+    pthread_mutex_unlock(&list->lock);
+
     cpu_timer_stop(slot);
     atomic_store(&slot->ready, false);
 
@@ -387,7 +424,9 @@ thread_list_remove(struct thread_slot *slot)
         close(slot->proc_fd);
     }
 
-    slot->used = false;
+    if (slot->schedstat_fd >= 0) {
+        close(slot->schedstat_fd);
+    }
 }
 
 

@@ -2,7 +2,7 @@
 /*
  * Finds the threads of the process and keeps a slot for each.
  *
- * All of this runs on the profiler thread. It polls /proc/self/task, so it
+ * All of this runs on the profiler thread, but for what lock says. It polls /proc/self/task, so it
  * sees the threads of every module and language, and needs no hook.
  */
 
@@ -11,6 +11,7 @@
 #define NPROF_THREAD_LIST_H
 
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +30,18 @@ struct thread_list {
     /* Only the main thread is sampled. */
     bool main_only;
 
-    /* The slots from here on were never used. */
+    /* Whether the "jitter" engine looks at the threads, from which thread (0: it
+       does not run yet); else each has a timer. */
+    bool  jitter;
+    pid_t looker;
+
+    /*
+     * Held while a slot is given out or back, and by the thread that looks while
+     * it looks. No other lock is taken under it.
+     */
+    pthread_mutex_t lock;
+
+    /* The slots from here on were never used; protected by lock. */
     size_t n_slots;
 
     /* Threads that are sampled; those without slot, ring or timer, and the last
@@ -40,7 +52,10 @@ struct thread_list {
 };
 
 
-/* Opens the list; no slot is used yet. Returns 0 or -errno. */
+/*
+ * Opens the list; no slot is used yet. jitter is set by the caller before the
+ * first scan. Returns 0 or -errno.
+ */
 int thread_list_open(struct thread_list *list, uint64_t period_ns);
 
 /* Stops all timers, and gives back rings and descriptors. */

@@ -2,9 +2,10 @@
 /*
  * A slot for each thread that is sampled: what its signal handler needs.
  *
- * The profiler thread owns the slots; it fills one before it arms the timer
- * that names it, and empties it after the thread is gone. The handler, on the
- * slot's own thread, reads the bounds, writes the ring and the counters.
+ * The profiler thread owns the slots; it fills one before it arms the timer or
+ * sends the signal that names it, and empties it after the thread is gone. The
+ * handler, on the slot's own thread, reads the bounds, writes the ring and the
+ * counters.
  */
 
 
@@ -43,6 +44,9 @@
 #define THREAD_RINGS_DEEP 4
 #define THREAD_RINGS_LARGE 32
 
+/* Points in time that one look is for, at most. */
+#define LOOK_POINTS 8
+
 
 struct thread_slot {
     struct sample_ring ring;
@@ -68,8 +72,8 @@ struct thread_slot {
     _Atomic uint64_t dropped;
 
     /*
-     * SAMPLE_FOR_WALL, SAMPLE_FOR_STALL: what the thread's next sample is wanted
-     * for. Set by the profiler thread (sample_request.h), taken by the handler.
+     * SAMPLE_FOR_WALL and others: what the thread's next sample is wanted for.
+     * Set by the thread that asks (sample_request.h), taken by the handler.
      */
     _Atomic uint32_t wanted;
 
@@ -77,11 +81,35 @@ struct thread_slot {
        (release). */
     _Atomic uint64_t taken;
 
-    /* Set before the slot is ready; read by the handler, too. */
-    bool  main_thread;
-    pid_t tid;
+    /*
+     * Looks of the "jitter" engine that the thread has not yet taken as a
+     * sample. hits: it was on a processor; added to by the looker, taken by the
+     * handler. doubtful_points: it waited for one. They are the handler's, with
+     * the fields below, from the looker's store (release) to its own of 0
+     * (release).
+     */
+    _Atomic uint32_t hits;
+    _Atomic uint32_t doubtful_points;
 
-    /* The rest is the profiler thread's own. */
+    /*
+     * Of the doubtful look: its points (CLOCK_MONOTONIC) and what each stands
+     * for, run_delay_ns() then, and the CPU nanoseconds that the thread had used
+     * since the look before.
+     */
+    int64_t  doubt_points_ns[LOOK_POINTS];
+    uint32_t doubt_weight;
+    int64_t  doubt_waited_ns;
+    int64_t  doubt_used_ns;
+
+    /* The thread's schedstat file, -1 with the "timers" engine. */
+    int schedstat_fd;
+
+    /* Set before the slot is ready; read by the handler, too. */
+    bool          main_thread;
+    _Atomic pid_t tid;
+
+    /* The rest is the profiler thread's; the looker reads it, under the list's
+       lock. */
 
     bool    used;
     bool    has_timer;
@@ -90,6 +118,10 @@ struct thread_slot {
     /* A file of /proc/self/task/TID: reads fail once the thread is gone, even
        if its id is used again. */
     int proc_fd;
+
+    /* Its CPU clock at the last look of the "jitter" engine, nanoseconds; the
+       looker's. */
+    int64_t cpu_ns;
 
     char name[THREAD_NAME_MAX];
 

@@ -10,6 +10,7 @@ import select
 from nginx_instance import MODULES
 
 CPU, WALL, STALL, SYMBOL, STATUS = range(5)
+TIMERS, JITTER = range(2)
 
 _POINTER = ctypes.c_void_p
 _CALLS = (
@@ -43,10 +44,10 @@ library = Descriptor.in_dll(
     ctypes.CDLL(str(MODULES / "libnprof.so"), os.RTLD_NOW), "nprof_library")
 
 
-def start(rate=99, types=(CPU, STALL), threshold=10):
+def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER):
     """(0 or -errno, handle)"""
-    config = (ctypes.c_uint32 * 4)(rate, sum(1 << t for t in types), threshold,
-                                  0)
+    config = (ctypes.c_uint32 * 5)(rate, sum(1 << t for t in types), threshold,
+                                   engine, 0)
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle

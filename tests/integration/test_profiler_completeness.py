@@ -121,5 +121,7 @@ def test_samples_reach_the_root(nginx, certificate, case):
         # a stub here and there of a linkage table has no unwind data
         assert bridged <= 0.01 * samples
     for names, labels, _ in profile.samples:
+        if names == ["[lost]"]:
+            continue  # of a busy machine: a look that came too late
         root = "_start" if labels["thread"] == "main" else "start_thread"
         assert names[-1] == root, names

@@ -24,13 +24,13 @@ def profiled(nginx):
 
 def test_status_says_what_runs(profiled):
     status = profiled.get("/debug/pprof/status").json()
-    assert status["cpu"]["engine"] == "timers"
+    assert status["cpu"]["engine"] == "jitter"
     assert status["cpu"]["rate"] == 99
     assert status["cpu"]["degraded"] is None
     assert status["threads"]["unsampled"] == 0
-    # main, profiler, export
+    # main, profiler, looker, export
     wait_until(lambda: profiled.get("/debug/pprof/status")
-               .json()["threads"]["sampled"] == 3, "three threads are sampled")
+               .json()["threads"]["sampled"] == 4, "four threads are sampled")
 
 
 def test_profile_headers(profiled):
@@ -288,6 +288,15 @@ def test_refused_locations(nginx, conf, reason):
     ("profiler_stall_threshold x;", "invalid value"),
     ("profiler_stall_threshold 1s; profiler_stall_threshold 1s;",
      '"profiler_stall_threshold" directive is duplicate'),
+    ("profiler_cpu_engine perf;",
+     'invalid value "perf" in "profiler_cpu_engine" directive, it must be '
+     '"timers" or "jitter"'),
+    ("profiler_cpu_engine timers; profiler_cpu_engine jitter;",
+     '"profiler_cpu_engine" directive is duplicate'),
+    ("profiler_cpu_engine;",
+     'invalid number of arguments in "profiler_cpu_engine" directive'),
+    ("events { profiler_cpu_engine timers; }",
+     '"profiler_cpu_engine" directive is not allowed here'),
 ])
 def test_refused_directives(nginx, directive, reason):
     nginx.write_conf(modules=PROFILER, main=directive)

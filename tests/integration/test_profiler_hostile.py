@@ -171,7 +171,8 @@ def start_under(nginx, *command):
 
 
 def test_no_timers_is_one_warning(nginx):
-    nginx.write_conf(modules=PROFILER, main="profiler on;",
+    nginx.write_conf(modules=PROFILER,
+                     main="profiler on; profiler_cpu_engine timers;",
                      server=f"{ENDPOINT} location /x {{ return 200 x; }}")
     start_under(nginx, "prlimit", "--sigpending=0")
     status = nginx.get("/debug/pprof/status").json()

@@ -1,0 +1,100 @@
+
+/*
+ * The thread that looks; see looker_thread.h.
+ */
+
+
+#include <unistd.h>
+
+#include "futex_wait.h"
+#include "looker_thread.h"
+#include "nprof_clock.h"
+#include "thread_context.h"
+
+
+#define LOOKER_STACK_SIZE (64 * 1024)
+
+
+void
+looker_init(struct looker *looker, struct nprof *nprof,
+            struct thread_list *threads, int64_t period_ns)
+{
+    looker->nprof = nprof;
+    looker->threads = threads;
+    looker->period_ns = period_ns;
+    cpu_follow_init(&looker->follow);
+}
+
+
+static void *
+looker_main(void *data)
+{
+    struct looker *looker = data;
+
+    /* not nicer than the worker: a look that comes late sees other work */
+    thread_context_enter(LOOKER_THREAD_NAME, 0);
+
+    cpu_jitter_start(&looker->jitter, looker->period_ns, looker->maker);
+    looker->threads->looker = gettid();
+    futex_flag_wake(&looker->began);
+
+    while (!atomic_load(&looker->nprof->stopping)) {
+        if (!cpu_follow_there(&looker->follow)) {
+            atomic_fetch_add_explicit(&looker->elsewhere, 1,
+                                      memory_order_relaxed);
+        }
+
+        cpu_jitter_look(&looker->jitter, looker->threads);
+        cpu_follow_move(&looker->follow);
+        (void) futex_flag_wait(&looker->wake, cpu_jitter_due(&looker->jitter)
+                                                  - clock_ns(CLOCK_MONOTONIC));
+    }
+
+    thread_context_leave(looker->nprof);
+
+    return NULL;
+}
+
+
+int
+looker_start(struct looker *looker)
+{
+    int            rc;
+    pthread_attr_t attr;
+
+    looker->maker = gettid();
+
+    rc = pthread_attr_init(&attr);
+    if (rc != 0) {
+        return -rc;
+    }
+
+    rc = pthread_attr_setstacksize(&attr, LOOKER_STACK_SIZE);
+    if (rc == 0) {
+        rc = pthread_create(&looker->thread, &attr, looker_main, looker);
+    }
+
+    pthread_attr_destroy(&attr);
+
+    if (rc != 0) {
+        return -rc;
+    }
+
+    looker->runs = true;
+
+    while (!futex_flag_wait(&looker->began, INT64_MAX)) {
+        /* a signal of ours */
+    }
+
+    return 0;
+}
+
+
+void
+looker_join(struct looker *looker)
+{
+    if (looker->runs) {
+        futex_flag_wake(&looker->wake);
+        pthread_join(looker->thread, NULL);
+    }
+}

@@ -1,0 +1,403 @@
+
+/*
+ * Looking at threads; see cpu_jitter.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../nprof_clock.h"
+#include "cpu_jitter.h"
+#include "run_delay.h"
+#include "blocked_stack.h"
+#include "loop_hook.h"
+#include "sample_record.h"
+#include "sample_request.h"
+
+
+/*
+ * A process in which nothing ran between as many looks is idle: it is looked at
+ * less often, and each look stands for as much more. A wake-up alone costs 30
+ * us on a virtual machine; four a second are an eighth of what an idle process may
+ * cost.
+ */
+#define STILL_LOOKS 16
+#define IDLE_GAP_NS 250000000
+
+/*
+ * The time slice that is asked of the scheduler: the shorter, the sooner it
+ * lets a thread that wakes up take over, from Linux 6.12 on. Nobody's share of
+ * the processor changes by it.
+ */
+#define SLICE_NS 100000
+
+
+/* The kernel's struct sched_attr (linux/sched/types.h, which the C library's
+   own headers contradict) in its first version. */
+struct scheduling {
+    uint32_t size;
+    uint32_t policy;
+    uint64_t flags;
+    int32_t  nice;
+    uint32_t priority;
+    uint64_t runtime;
+    uint64_t deadline;
+    uint64_t period;
+};
+
+
+/* What is common to the threads in one look. */
+struct look {
+    /*
+     * The points that it is for, the oldest first, and the first of them that
+     * it is not too late for. Of more than there is room for the oldest are
+     * missed.
+     */
+    int64_t  points[LOOK_POINTS];
+    uint32_t n;
+    uint32_t fresh;
+
+    /* Periods that each stands for. */
+    uint32_t weight;
+
+    /* Since the last look. */
+    int64_t elapsed_ns;
+};
+
+
+static bool thread_look(struct cpu_jitter *jitter, const struct look *look,
+                        struct thread_slot *slot);
+
+
+const char *
+cpu_jitter_probe(void)
+{
+    int     fd;
+    char    byte;
+    ssize_t n;
+    int64_t waited;
+
+    fd = open("/proc/thread-self/syscall", O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : pread(fd, &byte, 1, 0);
+    if (fd >= 0) {
+        close(fd);
+    }
+
+    if (n != 1) {
+        return "syscall";
+    }
+
+    fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    waited = fd < 0 ? -1 : run_delay_ns(fd);
+    if (fd >= 0) {
+        close(fd);
+    }
+
+    return waited < 0 ? "schedstat" : NULL;
+}
+
+
+void
+cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular)
+{
+    int64_t           now;
+    uint64_t          seed;
+    struct scheduling attr;
+
+    memset(jitter, 0, sizeof(*jitter));
+    jitter->tid = gettid();
+    jitter->regular = regular;
+    jitter->period_ns = period_ns;
+    jitter->hits = 1;
+    jitter->idle_hits = (uint32_t) fmax(1, (double) (IDLE_GAP_NS / period_ns));
+
+    /*
+     * No slack: it would let the kernel move our wake-up to that of another
+     * sleeper, and so to the begin of work that a timer starts.
+     */
+    (void) prctl(PR_SET_TIMERSLACK, 1ul);
+
+    memset(&attr, 0, sizeof(attr));
+    attr.size = sizeof(attr);
+    attr.nice = getpriority(PRIO_PROCESS, (id_t) gettid());
+    attr.runtime = SLICE_NS;
+    (void) syscall(SYS_sched_setattr, 0, &attr, 0);
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed)) {
+        seed = (uint64_t) now ^ (uint64_t) jitter->tid << 32;
+    }
+
+    gap_sampler_start(&jitter->gaps, seed, period_ns, now);
+    jitter->looked_ns = now;
+}
+
+
+int64_t
+cpu_jitter_due(const struct cpu_jitter *jitter)
+{
+    return jitter->gaps.next_ns;
+}
+
+
+/*
+ * The mean gap depends on the past alone, so that a point is as likely as any
+ * other to fall into what comes, and stands for the gap that was in force when
+ * it was drawn. Hence a first burst after idleness counts right on average.
+ */
+static void
+cpu_jitter_pace(struct cpu_jitter *jitter, bool moved, int64_t now)
+{
+    uint32_t hits;
+
+    jitter->still = moved ? 0 : jitter->still + 1;
+    hits = jitter->still < STILL_LOOKS ? 1 : jitter->idle_hits;
+
+    if (hits != jitter->hits) {
+        jitter->hits = hits;
+        atomic_store_explicit(&jitter->idle, hits != 1, memory_order_relaxed);
+        gap_sampler_set_mean(&jitter->gaps, jitter->period_ns * hits, now);
+    }
+}
+
+
+/* The counters have one writer. */
+static inline void
+counter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(
+        counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+        memory_order_relaxed);
+}
+
+
+/* Takes the points up to now. Returns false where none has passed. */
+static bool
+look_begin(struct cpu_jitter *jitter, struct look *look, int64_t now)
+{
+    uint32_t passed;
+
+    passed = 0;
+    look->n = 0;
+    look->fresh = 0;
+
+    while (jitter->gaps.next_ns <= now) {
+        if (look->n == LOOK_POINTS) {
+            look->n--;
+            memmove(look->points, look->points + 1,
+                    look->n * sizeof(look->points[0]));
+        }
+
+        passed += gap_sampler_pass(&jitter->gaps, jitter->gaps.next_ns,
+                                   &look->points[look->n]);
+        look->n++;
+    }
+
+    while (look->fresh < look->n
+           && look->points[look->fresh] < now - SAMPLE_LATE_NS) {
+        look->fresh++;
+    }
+
+    if (look->n == 0) {
+        return false;
+    }
+
+    look->weight = jitter->hits;
+    look->elapsed_ns = now - jitter->looked_ns;
+
+    jitter->looked_ns = now;
+    counter_add(&jitter->looks, passed);
+    counter_add(&jitter->late, look->fresh);
+    counter_add(&jitter->missed, passed - look->n);
+
+    return true;
+}
+
+
+void
+cpu_jitter_look(struct cpu_jitter *jitter, struct thread_list *list)
+{
+    bool                moved;
+    size_t              i;
+    int64_t             now;
+    struct look         look;
+    struct thread_slot *slot;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    if (!look_begin(jitter, &look, now)) {
+        return;
+    }
+
+    moved = false;
+    pthread_mutex_lock(&list->lock);
+
+    for (i = 0; i < list->n_slots; i++) {
+        slot = &thread_slots[i];
+
+        if (slot->used && slot->tid != jitter->tid
+            && thread_look(jitter, &look, slot)
+            && slot->tid != jitter->regular) {
+            moved = true;
+        }
+    }
+
+    pthread_mutex_unlock(&list->lock);
+    cpu_jitter_pace(jitter, moved, now);
+}
+
+
+static void
+thread_lose(struct thread_slot *slot, uint64_t hits)
+{
+    atomic_fetch_add_explicit(&slot->lost_expiries, hits, memory_order_relaxed);
+}
+
+
+/*
+ * The thread is on a processor now. A thread that does not take its signals (it
+ * is in the kernel for long, or blocks them) collects what one stack may be
+ * credited with; the rest is lost.
+ */
+static void
+thread_hit(const struct look *look, struct thread_slot *slot)
+{
+    uint32_t periods;
+
+    periods = (look->n - look->fresh) * look->weight;
+
+    if (periods == 0) {
+        return;
+    }
+
+    if (atomic_load_explicit(&slot->hits, memory_order_relaxed)
+        > SAMPLE_OVERRUN_MAX) {
+        thread_lose(slot, periods);
+    } else {
+        atomic_fetch_add_explicit(&slot->hits, periods, memory_order_relaxed);
+    }
+
+    /* even where an earlier signal is on its way: a foreign one may have taken
+       its place */
+    (void) sample_request(slot, SAMPLE_FOR_CPU);
+}
+
+
+/*
+ * The thread waits for a processor. The handler tells, once it has one, since
+ * when it waited, and so at which of the points it ran.
+ */
+static void
+thread_hit_waiting(const struct look *look, struct thread_slot *slot,
+                   int64_t used_ns)
+{
+    int64_t waited;
+
+    waited = run_delay_ns(slot->schedstat_fd);
+
+    /* acquire: pairs with the handler's store, which ends its use of the rest
+     */
+    if (waited < 0
+        || atomic_load_explicit(&slot->doubtful_points, memory_order_acquire)
+               != 0) {
+        thread_lose(slot, look->n * look->weight);
+        return;
+    }
+
+    slot->doubt_waited_ns = waited;
+    slot->doubt_used_ns = used_ns;
+    slot->doubt_weight = look->weight;
+    memcpy(slot->doubt_points_ns, look->points,
+           look->n * sizeof(look->points[0]));
+    /* release: pairs with the handler's load */
+    atomic_store_explicit(&slot->doubtful_points, look->n,
+                          memory_order_release);
+
+    (void) sample_request(slot, SAMPLE_FOR_CPU);
+}
+
+
+/*
+ * Of points that the look is too late for nothing is known but how much the
+ * thread ran since the last one; and of the event loop, whether it was asleep.
+ */
+static void
+thread_lose_old(struct cpu_jitter *jitter, const struct look *look,
+                struct thread_slot *slot, double share)
+{
+    uint32_t i;
+
+    for (i = 0; i < look->fresh; i++) {
+        if (!(slot->main_thread && loop_waits_since(look->points[i], 0))
+            && gap_sampler_chance(&jitter->gaps, share)) {
+            thread_lose(slot, look->weight);
+        }
+    }
+}
+
+
+/* Returns whether the thread has run, or ended, since the last look. */
+static bool
+thread_look(struct cpu_jitter *jitter, const struct look *look,
+            struct thread_slot *slot)
+{
+    bool    running;
+    int64_t cpu, used;
+
+    cpu = thread_cpu_ns(slot);
+    used = cpu - slot->cpu_ns;
+
+    /* one that is gone, or another that has its id, is the list's to find */
+    if (cpu < 0 || used < 0) {
+        return true;
+    }
+
+    if (used == 0) {
+        return false;
+    }
+
+    slot->cpu_ns = cpu;
+    running = thread_cpu_ns(slot) != cpu;
+
+    if (!running && thread_place(slot) == THREAD_RUNNING) {
+        thread_hit_waiting(look, slot, used);
+        return true;
+    }
+
+    thread_lose_old(jitter, look, slot,
+                    fmin(1, (double) used / (double) look->elapsed_ns));
+
+    if (running) {
+        thread_hit(look, slot);
+    }
+
+    return true;
+}
+
+
+int
+cpu_jitter_attach(struct thread_slot *slot)
+{
+    slot->cpu_ns = thread_cpu_ns(slot);
+
+    return slot->cpu_ns < 0 ? -ESRCH : 0;
+}
+
+
+void
+cpu_jitter_detach(struct thread_slot *slot)
+{
+    thread_lose(slot, atomic_exchange(&slot->hits, 0));
+}

@@ -1,0 +1,102 @@
+
+/*
+ * The "jitter" CPU engine: looks at all threads at random points in time, and
+ * signals those that are on a processor.
+ *
+ * The points are a Poisson process in wall time (gap_sampler.h). A thread is
+ * on a processor if its CPU clock moves, or if it waits for one and was put
+ * off it after the point: the wake-up for the look itself may take the
+ * processor away. Only such a thread gets the signal, so a blocked one never
+ * sees EINTR; what is left is the microsecond between the look and the signal.
+ *
+ * Each point stands for the mean gap, so the sum over a thread's samples is
+ * its CPU time without regard to its clock. Where nothing has run for a while
+ * points are rarer, and stand for more. (That threads' clocks stand still says
+ * that nothing ran. The process' clock does not: the kernel brings the share of
+ * a thread that is on another processor up to date at ticks only.)
+ *
+ * A look that comes late (the profiler thread itself had to wait) takes place
+ * with a probability of the thread's share of CPU since the last one; an older
+ * point beside it is lost with that probability. What was on a processor and
+ * has no stack is counted by the slot's lost_expiries.
+ *
+ * Profiler thread only, but for cpu_jitter_probe(). The profiler thread can't
+ * look at itself: it keeps a timer (cpu_timers.h).
+ */
+
+
+#ifndef NPROF_CPU_JITTER_H
+#define NPROF_CPU_JITTER_H
+
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "gap_sampler.h"
+#include "thread_list.h"
+
+
+struct cpu_jitter {
+    struct gap_sampler gaps;
+
+    /* Nanoseconds that a point stands for while something runs. */
+    int64_t period_ns;
+
+    /* CLOCK_MONOTONIC of the last look. */
+    int64_t looked_ns;
+
+    /* Periods that each point stands for now, and in an idle process. */
+    uint32_t hits;
+    uint32_t idle_hits;
+
+    /* That is an idle process'; read by other threads, too. */
+    _Atomic bool idle;
+
+    /* Looks in a row before which nothing had run. */
+    unsigned still;
+
+    /* The thread that looks, and one that is no sign of work. */
+    pid_t tid;
+    pid_t regular;
+
+    /* Looks, those of them that came late, and points that had none; read by
+       other threads, too. */
+    _Atomic uint64_t looks;
+    _Atomic uint64_t late;
+    _Atomic uint64_t missed;
+};
+
+
+/*
+ * Whether the kernel shows what the engine needs: returns NULL or the name of
+ * the file that is missing. Any thread.
+ */
+const char *cpu_jitter_probe(void);
+
+/*
+ * Begins; on the profiler thread, whose sleeps become exact. Samples stand for
+ * period_ns nanoseconds of CPU time each. The thread `regular` (or 0) runs in an
+ * idle process, too.
+ */
+void cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
+                      pid_t regular);
+
+/* When the next look is due, CLOCK_MONOTONIC. */
+int64_t cpu_jitter_due(const struct cpu_jitter *jitter);
+
+/* Looks at all threads but the calling one if that is due; else returns at
+   once. */
+void cpu_jitter_look(struct cpu_jitter *jitter, struct thread_list *list);
+
+/*
+ * Takes a thread in: from now on it is looked at. Its CPU time before is not
+ * seen. Returns 0 or -ESRCH.
+ */
+int cpu_jitter_attach(struct thread_slot *slot);
+
+/* Of a thread that is gone: what it did not take is lost. */
+void cpu_jitter_detach(struct thread_slot *slot);
+
+
+#endif /* NPROF_CPU_JITTER_H */

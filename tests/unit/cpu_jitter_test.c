@@ -1,0 +1,399 @@
+/*
+ * The "jitter" engine over real threads, looked at from this one: who gets a
+ * signal, what becomes of signals that are not taken, and doubtful looks.
+ */
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "nprof_clock.h"
+#include "sample/cpu_jitter.h"
+#include "sample/loop_hook.h"
+#include "sample/run_delay.h"
+#include "sample/sample_record.h"
+#include "sample/sample_request.h"
+#include "sample/signal_handler.h"
+#include "sample/signal_setup.h"
+#include "sample/thread_list.h"
+
+
+#define PERIOD 1000000
+
+
+static _Atomic bool done;
+static _Atomic int  interrupted;
+
+/* The thread that is looked at. */
+static _Atomic pid_t started;
+
+static struct thread_list list;
+static struct cpu_jitter  jitter;
+
+
+static void *
+burn(void *data)
+{
+    (void) data;
+    atomic_store(&started, gettid());
+
+    while (!atomic_load_explicit(&done, memory_order_relaxed)) {
+        /* void */
+    }
+
+    return NULL;
+}
+
+
+static void *
+burn_masked(void *data)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+
+    return burn(data);
+}
+
+
+static void *
+block(void *data)
+{
+    int           rc;
+    struct pollfd never;
+
+    (void) data;
+    never.fd = -1;
+    atomic_store(&started, gettid());
+
+    do {
+        rc = poll(&never, 1, 100);
+        if (rc < 0 && errno == EINTR) {
+            atomic_fetch_add(&interrupted, 1);
+        }
+    } while (!atomic_load(&done));
+
+    return NULL;
+}
+
+
+static void
+nothing(void *data, struct thread_slot *slot)
+{
+    (void) data;
+    (void) slot;
+}
+
+
+/* looker: the thread that looks, and is not looked at, or 0. */
+static void
+engine_start(pid_t looker)
+{
+    cr_assert_gt(signal_setup(), 0);
+    cr_assert_eq(thread_list_open(&list, PERIOD), 0);
+    list.jitter = true;
+    list.looker = looker;
+    cr_assert_null(cpu_jitter_probe());
+    cpu_jitter_start(&jitter, PERIOD, 0);
+    thread_list_scan(&list, nothing, NULL);
+    atomic_store(&signal_state.active, true);
+}
+
+
+static struct thread_slot *
+slot_of(pid_t tid)
+{
+    size_t i;
+
+    for (i = 0; i < list.n_slots; i++) {
+        if (thread_slots[i].used && thread_slots[i].tid == tid) {
+            return &thread_slots[i];
+        }
+    }
+
+    cr_assert_fail("no slot of %d", (int) tid);
+
+    return NULL;
+}
+
+
+/* Takes all records of a slot: the periods that they stand for. */
+static uint64_t
+records_take(struct thread_slot *slot)
+{
+    uint64_t                    end, periods;
+    const struct sample_record *record;
+
+    periods = 0;
+    end = sample_ring_end(&slot->ring);
+
+    while ((record = sample_ring_peek(&slot->ring, end)) != NULL) {
+        periods += 1 + (uint64_t) record->overrun;
+        sample_ring_release(&slot->ring);
+    }
+
+    return periods;
+}
+
+
+/* Looks for that long; returns the periods of the slot's samples. */
+static uint64_t
+look_for(int64_t ns, struct thread_slot *slot)
+{
+    int64_t         end;
+    uint64_t        periods;
+    struct timespec time;
+
+    periods = 0;
+    end = clock_ns(CLOCK_MONOTONIC) + ns;
+
+    while (clock_ns(CLOCK_MONOTONIC) < end) {
+        time.tv_sec = (time_t) (cpu_jitter_due(&jitter) / 1000000000);
+        time.tv_nsec = (long) (cpu_jitter_due(&jitter) % 1000000000);
+        (void) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+        cpu_jitter_look(&jitter, &list);
+        periods += records_take(slot);
+    }
+
+    return periods;
+}
+
+
+static pthread_t
+thread_start(void *(*body)(void *) )
+{
+    pthread_t thread;
+
+    cr_assert_eq(pthread_create(&thread, NULL, body, NULL), 0);
+
+    while (atomic_load(&started) == 0) {
+        usleep(1000);
+    }
+
+    return thread;
+}
+
+
+static void
+thread_end(pthread_t thread)
+{
+    atomic_store(&done, true);
+    pthread_join(thread, NULL);
+}
+
+
+/*
+ * The periods of a thread that burns, lost ones aside, are its CPU clock's:
+ * five standard deviations, and what a machine that is busy makes late.
+ */
+Test(cpu_jitter, a_running_thread_is_sampled_by_its_clock)
+{
+    double              expected, periods, lost;
+    int64_t             cpu;
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(burn);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid));
+    periods = (double) look_for(2000000000, slot);
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid)) - cpu;
+
+    lost = (double) atomic_load(&slot->lost_expiries);
+    expected = (double) cpu / PERIOD;
+    thread_end(thread);
+
+    cr_assert_lt(fabs(periods + lost - expected),
+                 5 * sqrt(expected) + 0.05 * expected,
+                 "%.0f and %.0f lost of %.0f", periods, lost, expected);
+    cr_assert_gt(periods, 0.5 * expected);
+    cr_assert_eq(atomic_load(&slot->dropped), 0);
+}
+
+
+Test(cpu_jitter, a_blocked_thread_gets_no_signal)
+{
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(block);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    (void) look_for(1000000000, slot);
+    thread_end(thread);
+
+    /* it runs for some microseconds ten times a second */
+    cr_assert_leq(atomic_load(&slot->taken), 2);
+    cr_assert_leq(atomic_load(&interrupted), 1);
+    cr_assert_gt(jitter.looks, 20);
+}
+
+
+/* A thread that takes no signals is no silence: what it runs is lost. */
+Test(cpu_jitter, a_thread_that_blocks_the_signal_is_lost)
+{
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(burn_masked);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    cr_assert_eq(look_for(1000000000, slot), 0);
+    thread_end(thread);
+    thread_list_scan(&list, nothing, NULL);
+
+    cr_assert_gt(atomic_load(&slot->lost_expiries), 300);
+    cr_assert_eq(atomic_load(&slot->hits), 0);
+}
+
+
+/* An idle process is looked at less often, and none of it is late. */
+Test(cpu_jitter, an_idle_process_is_looked_at_less_often)
+{
+    uint64_t            looks;
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(block);
+    engine_start(gettid());
+    slot = slot_of(getpid());
+
+    /* only this thread runs, which is not looked at */
+    (void) look_for(100000000, slot);
+    looks = jitter.looks;
+    (void) look_for(2000000000, slot);
+    looks = jitter.looks - looks;
+    thread_end(thread);
+
+    /* four a second, and 16 more each time that it has run, not 2,000 */
+    cr_assert_lt(looks, 1000);
+    cr_assert_gt(looks, 15);
+}
+
+
+static void
+ask(struct thread_slot *slot)
+{
+    cr_assert_eq(sample_request(slot, SAMPLE_FOR_CPU), 0);
+}
+
+
+/* This thread's slot; nobody looks. */
+static struct thread_slot *
+own_slot(void)
+{
+    struct thread_slot *slot;
+
+    engine_start(0);
+    slot = slot_of(gettid());
+    slot->doubt_waited_ns = run_delay_ns(slot->schedstat_fd);
+    slot->doubt_used_ns = INT64_C(2000000000);
+    slot->doubt_weight = 1;
+
+    return slot;
+}
+
+
+/* This thread did not wait since the look: it ran at a point before now, and
+   not at one that is yet to come. */
+Test(cpu_jitter, doubtful_looks_are_decided_by_the_wait)
+{
+    struct thread_slot *slot;
+
+    slot = own_slot();
+
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC);
+    atomic_store(&slot->doubtful_points, 1);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 1);
+    cr_assert_eq(atomic_load(&slot->doubtful_points), 0);
+
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC) + 1000000000;
+    atomic_store(&slot->doubtful_points, 1);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 0);
+    cr_assert_eq(atomic_load(&slot->doubtful_points), 0);
+
+    /* ten seconds of waiting since the look: it began before the point */
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC) - 1000000000;
+    slot->doubt_waited_ns
+        = run_delay_ns(slot->schedstat_fd) - INT64_C(10000000000);
+    atomic_store(&slot->doubtful_points, 1);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 0);
+}
+
+
+/* Of a look that comes late each point is settled by itself. */
+Test(cpu_jitter, points_of_another_time_are_lost)
+{
+    int64_t             now;
+    struct thread_slot *slot;
+
+    slot = own_slot();
+    slot->doubt_weight = 10;
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    /* before all that it ran since the last look; before this stack; this one;
+       and when it ran no more */
+    slot->doubt_points_ns[0] = now - 2 * slot->doubt_used_ns;
+    slot->doubt_points_ns[1] = now - slot->doubt_used_ns / 2;
+    slot->doubt_points_ns[2] = now;
+    slot->doubt_points_ns[3] = now + 1000000000;
+    atomic_store(&slot->doubtful_points, 4);
+    ask(slot);
+
+    cr_assert_eq(records_take(slot), 10);
+    cr_assert_eq(atomic_load(&slot->lost_expiries), 10);
+}
+
+
+/* An event loop that sleeps and is woken after the point did not run then. */
+Test(cpu_jitter, a_loop_that_sleeps_does_not_run)
+{
+    struct thread_slot *slot;
+
+    slot = own_slot();
+    cr_assert(slot->main_thread);
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC) - 100000;
+    atomic_store(&slot->doubtful_points, 1);
+    atomic_store(&loop_state.wait_start_ns, slot->doubt_points_ns[0] - 1000000);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 0);
+
+    /* this wait began after it */
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC);
+    atomic_store(&slot->doubtful_points, 1);
+    atomic_store(&loop_state.wait_start_ns, slot->doubt_points_ns[0] + 1);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 1);
+    cr_assert_eq(atomic_load(&slot->lost_expiries), 0);
+}
+
+
+Test(cpu_jitter, a_signal_without_a_look_is_no_sample)
+{
+    struct thread_slot *slot;
+
+    slot = own_slot();
+
+    ask(slot);
+    cr_assert_eq(records_take(slot), 0);
+
+    atomic_store(&slot->hits, 3);
+    ask(slot);
+    cr_assert_eq(records_take(slot), 3);
+    cr_assert_eq(atomic_load(&slot->hits), 0);
+}

@@ -1,0 +1,234 @@
+/*
+ * The points of the "jitter" engine: their distribution, and that nothing that
+ * the caller does moves them. The seeds are fixed, so a test that passes once
+ * passes always.
+ */
+
+#include <criterion/criterion.h>
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "sample/gap_sampler.h"
+
+
+#define MEAN 10101010
+#define POINTS 100000
+
+/* Of the Kolmogorov-Smirnov statistic, times the root of n: one in a thousand
+   is larger. */
+#define KS_LIMIT 1.95
+
+
+static double gaps[POINTS];
+
+
+static void
+gaps_draw(uint64_t seed)
+{
+    int                i;
+    int64_t            point, newest;
+    struct gap_sampler sampler;
+
+    point = 12345;
+    gap_sampler_start(&sampler, seed, MEAN, point);
+
+    for (i = 0; i < POINTS; i++) {
+        cr_assert_eq(gap_sampler_pass(&sampler, sampler.next_ns, &newest), 1);
+        gaps[i] = (double) (newest - point) / MEAN;
+        point = newest;
+    }
+}
+
+
+static int
+compare(const void *one, const void *two)
+{
+    double a = *(const double *) one, b = *(const double *) two;
+
+    return (a > b) - (a < b);
+}
+
+
+/* The largest distance between the sorted values and their distribution. */
+static double
+kolmogorov_smirnov(double *values, int n, double (*distribution)(double))
+{
+    int    i;
+    double expected, distance;
+
+    qsort(values, n, sizeof(values[0]), compare);
+    distance = 0;
+
+    for (i = 0; i < n; i++) {
+        expected = distribution(values[i]);
+        distance = fmax(distance, fabs(expected - (double) i / n));
+        distance = fmax(distance, fabs(expected - (double) (i + 1) / n));
+    }
+
+    return distance * sqrt(n);
+}
+
+
+static double
+exponential(double x)
+{
+    return 1 - exp(-x);
+}
+
+
+static double
+identity(double x)
+{
+    return x;
+}
+
+
+Test(gap_sampler, gaps_are_exponential)
+{
+    uint64_t seed;
+
+    for (seed = 0; seed < 5; seed++) {
+        gaps_draw(seed);
+        cr_assert_lt(kolmogorov_smirnov(gaps, POINTS, exponential), KS_LIMIT,
+                     "seed %d", (int) seed);
+    }
+}
+
+
+Test(gap_sampler, gaps_are_independent)
+{
+    int    i, lag;
+    double sum;
+
+    gaps_draw(7);
+
+    for (lag = 1; lag <= 20; lag++) {
+        sum = 0;
+        for (i = lag; i < POINTS; i++) {
+            sum += (gaps[i] - 1) * (gaps[i - lag] - 1);
+        }
+
+        /* of variance 1, if they are: four standard deviations */
+        cr_assert_lt(fabs(sum / sqrt(POINTS - lag)), 4, "lag %d", lag);
+    }
+}
+
+
+/* Whatever is periodic is seen at all its phases alike. */
+Test(gap_sampler, phases_are_uniform)
+{
+    const int64_t      periods[] = {4000000, 8000000, 10101010, 1000000000};
+    int                i;
+    size_t             k;
+    int64_t            newest;
+    struct gap_sampler sampler;
+
+    for (k = 0; k < sizeof(periods) / sizeof(periods[0]); k++) {
+        gap_sampler_start(&sampler, k, MEAN, 0);
+
+        for (i = 0; i < POINTS; i++) {
+            (void) gap_sampler_pass(&sampler, sampler.next_ns, &newest);
+            gaps[i] = (double) (newest % periods[k]) / (double) periods[k];
+        }
+
+        cr_assert_lt(kolmogorov_smirnov(gaps, POINTS, identity), KS_LIMIT);
+    }
+}
+
+
+/* However late points are passed, and many at a time: they are the same. */
+Test(gap_sampler, late_passes_move_no_point)
+{
+    int                i;
+    int64_t            late, newest, last;
+    uint64_t           passed;
+    struct gap_sampler sampler, exact;
+
+    gap_sampler_start(&sampler, 3, MEAN, 0);
+    gap_sampler_start(&exact, 3, MEAN, 0);
+    passed = 0;
+    late = 0;
+    last = 0;
+    newest = 0;
+
+    for (i = 0; i < 1000; i++) {
+        late += (i % 7) * MEAN;
+        passed += gap_sampler_pass(&sampler, late, &last);
+        cr_assert_gt(sampler.next_ns, late);
+
+        while (exact.next_ns <= late) {
+            cr_assert_eq(gap_sampler_pass(&exact, exact.next_ns, &newest), 1);
+            passed--;
+        }
+
+        cr_assert_eq(passed, 0);
+        cr_assert_eq(last, newest);
+        cr_assert_eq(sampler.next_ns, exact.next_ns);
+    }
+}
+
+
+Test(gap_sampler, passing_too_early_does_nothing)
+{
+    int64_t            next, newest;
+    struct gap_sampler sampler;
+
+    gap_sampler_start(&sampler, 1, MEAN, 0);
+    next = sampler.next_ns;
+    newest = -1;
+
+    cr_assert_eq(gap_sampler_pass(&sampler, next - 1, &newest), 0);
+    cr_assert_eq(newest, -1);
+    cr_assert_eq(sampler.next_ns, next);
+}
+
+
+/* The rate over a long time is the mean's, also with the mean changed at any
+   time: no drift. */
+Test(gap_sampler, rate_does_not_drift)
+{
+    int64_t            now, newest;
+    uint64_t           points;
+    struct gap_sampler sampler;
+    const int64_t      day = INT64_C(86400000000000);
+
+    gap_sampler_start(&sampler, 11, MEAN, 0);
+    points = 0;
+
+    for (now = 0; now < day; now += 1000000000) {
+        points += gap_sampler_pass(&sampler, now, &newest);
+
+        if (now % 7000000000 == 0) {
+            gap_sampler_set_mean(&sampler, MEAN, now);
+        }
+    }
+
+    /* of 8,553,600 points: four standard deviations */
+    cr_assert_lt(fabs((double) points - (double) day / MEAN),
+                 4 * sqrt((double) day / MEAN));
+}
+
+
+Test(gap_sampler, chance_is_the_probability)
+{
+    int                i;
+    size_t             k;
+    int                n;
+    struct gap_sampler sampler;
+    const double       probabilities[] = {0, 0.001, 0.3, 0.999, 1};
+
+    gap_sampler_start(&sampler, 5, MEAN, 0);
+
+    for (k = 0; k < sizeof(probabilities) / sizeof(probabilities[0]); k++) {
+        const double p = probabilities[k];
+
+        n = 0;
+        for (i = 0; i < POINTS; i++) {
+            n += gap_sampler_chance(&sampler, p);
+        }
+
+        cr_assert_leq(fabs(n - POINTS * p), 4 * sqrt(POINTS * p * (1 - p)));
+    }
+}
