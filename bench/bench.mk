@@ -3,7 +3,7 @@
 # BENCH_OPTIONS has goes to each. Their programs and results are in
 # $(BUILD)/bench.
 
-BENCH ?= count plugins
+BENCH ?= count plugins accuracy
 BENCH_OPTIONS ?=
 QUICK ?=
 
@@ -11,7 +11,7 @@ QUICK ?=
 HAVE_GPERFTOOLS := $(wildcard /usr/include/gperftools/profiler.h)
 
 BENCH_PROGRAMS := $(BUILD)/bench/calibration_loop $(BUILD)/bench/sort_driver \
-                  $(BUILD)/bench/burst_client \
+                  $(BUILD)/bench/burst_client $(BUILD)/bench/accuracy_driver \
                   $(if $(HAVE_GPERFTOOLS),$(BUILD)/bench/gperftools_preload.so)
 
 bench: bench-programs modules plugins
@@ -43,3 +43,9 @@ $(BUILD)/bench/burst_client: $(OBJ)/bench/burst_client.o
 $(BUILD)/bench/gperftools_preload.so: $(OBJ)/bench/gperftools_preload.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -shared -o $@ $^ -lprofiler
+
+$(OBJ)/bench/accuracy_driver.o: CPPFLAGS += -Iprofiler
+
+$(BUILD)/bench/accuracy_driver: $(OBJ)/bench/accuracy_driver.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -ldl

@@ -126,6 +126,25 @@ def test_overhead_of_each_profiler(built):
         assert (name in measured) != (f"SKIPPED: {name}: " in output)
 
 
+def test_accuracy(built):
+    output = make("bench", "BENCH=accuracy", "QUICK=1")
+    result = result_of("accuracy")
+    assert result["quick"] and result["rate"] == 199
+    cells = result["cells"]
+    assert [c["engine"] for c in cells] == ["timers", "jitter"] * 2
+    for cell in cells:
+        assert len(cell["seen"]) == len(cell["truth"]) == 3
+        assert abs(sum(cell["truth"]) - 1) < 1e-6
+        assert cell["cpu_seconds"] > 1
+        # nothing is seen that was not there
+        assert 0 < cell["observed_ratio"] <= cell["total_ratio"] < 1.6
+    assert "of 2 cases have every share within 3 pp" in output
+    for cell in (c for c in cells if c["engine"] == "jitter"):
+        assert cell["samples"] > 100
+        # a smoke test of a busy machine: no leaf is invented or hidden
+        assert max(abs(e) for e in cell["errors"]) < 20
+
+
 def sorters():
     programs = [["sort_driver", f"v2={BUILD}/algorithms/libsort_v2.so"]]
     return programs + ([["sortrounds"]] if go_is_built() else [])
