@@ -305,13 +305,20 @@ thread_hit_waiting(const struct look *look, struct thread_slot *slot,
 {
     int64_t waited;
 
+    /*
+     * acquire: pairs with the handler's store, which ends its use of the rest,
+     * the file included: to read it meanwhile would make the handler wait until
+     * this thread has a processor again.
+     */
+    if (atomic_load_explicit(&slot->doubtful_points, memory_order_acquire)
+        != 0) {
+        thread_lose(slot, look->n * look->weight);
+        return;
+    }
+
     waited = run_delay_ns(slot->schedstat_fd);
 
-    /* acquire: pairs with the handler's store, which ends its use of the rest
-     */
-    if (waited < 0
-        || atomic_load_explicit(&slot->doubtful_points, memory_order_acquire)
-               != 0) {
+    if (waited < 0) {
         thread_lose(slot, look->n * look->weight);
         return;
     }
