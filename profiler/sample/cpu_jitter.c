@@ -61,12 +61,14 @@ struct scheduling {
 struct look {
     /*
      * The points that it is for, the oldest first, and the first of them that
-     * it is not too late for. Of more than there is room for the oldest are
-     * missed.
+     * it is not too late for. The oldest are left out where there is no room.
      */
     int64_t  points[LOOK_POINTS];
     uint32_t n;
     uint32_t fresh;
+
+    /* So many more that have no room in it. */
+    uint32_t missed;
 
     /* Periods that each stands for. */
     uint32_t weight;
@@ -214,13 +216,14 @@ look_begin(struct cpu_jitter *jitter, struct look *look, int64_t now)
         return false;
     }
 
+    look->missed = passed - look->n;
     look->weight = jitter->hits;
     look->elapsed_ns = now - jitter->looked_ns;
 
     jitter->looked_ns = now;
     counter_add(&jitter->looks, passed);
     counter_add(&jitter->late, look->fresh);
-    counter_add(&jitter->missed, passed - look->n);
+    counter_add(&jitter->missed, look->missed);
 
     return true;
 }
@@ -337,8 +340,30 @@ thread_hit_waiting(const struct look *look, struct thread_slot *slot,
 
 
 /*
- * Of points that the look is too late for nothing is known but how much the
- * thread ran since the last one; and of the event loop, whether it was asleep.
+ * Of points that have no room nothing is known but how much the thread ran
+ * since the last look. What is expected is lost; of the part of a period one,
+ * with that probability.
+ */
+static void
+thread_lose_missed(struct cpu_jitter *jitter, const struct look *look,
+                   struct thread_slot *slot, double share)
+{
+    double   expected;
+    uint64_t points;
+
+    expected = look->missed * share;
+    points = (uint64_t) expected;
+    points += gap_sampler_chance(&jitter->gaps, expected - (double) points);
+
+    if (points != 0) {
+        thread_lose(slot, points * look->weight);
+    }
+}
+
+
+/*
+ * Of points that the look is too late for it is the same; and of the event
+ * loop it is known whether it was asleep.
  */
 static void
 thread_lose_old(struct cpu_jitter *jitter, const struct look *look,
@@ -361,6 +386,7 @@ thread_look(struct cpu_jitter *jitter, const struct look *look,
             struct thread_slot *slot)
 {
     bool    running;
+    double  share;
     int64_t cpu, used;
 
     cpu = thread_cpu_ns(slot);
@@ -377,14 +403,15 @@ thread_look(struct cpu_jitter *jitter, const struct look *look,
 
     slot->cpu_ns = cpu;
     running = thread_cpu_ns(slot) != cpu;
+    share = fmin(1, (double) used / (double) look->elapsed_ns);
+    thread_lose_missed(jitter, look, slot, share);
 
     if (!running && thread_place(slot) == THREAD_RUNNING) {
         thread_hit_waiting(look, slot, used);
         return true;
     }
 
-    thread_lose_old(jitter, look, slot,
-                    fmin(1, (double) used / (double) look->elapsed_ns));
+    thread_lose_old(jitter, look, slot, share);
 
     if (running) {
         thread_hit(look, slot);

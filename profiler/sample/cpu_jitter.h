@@ -15,13 +15,13 @@
  * that nothing ran. The process' clock does not: the kernel brings the share of
  * a thread that is on another processor up to date at ticks only.)
  *
- * A look that comes late (the profiler thread itself had to wait) takes place
- * with a probability of the thread's share of CPU since the last one; an older
- * point beside it is lost with that probability. What was on a processor and
- * has no stack is counted by the slot's lost_expiries.
+ * A point that a look comes too late for (the thread that looks had to wait
+ * itself) is lost with a probability of the thread's share of CPU since the last
+ * look. What was on a processor and has no stack is counted by the slot's
+ * lost_expiries.
  *
- * Profiler thread only, but for cpu_jitter_probe(). The profiler thread can't
- * look at itself: it keeps a timer (cpu_timers.h).
+ * The thread that looks (looker_thread.h) only, but for what says otherwise. It
+ * can't look at itself: it keeps a timer (cpu_timers.h).
  */
 
 
@@ -60,8 +60,8 @@ struct cpu_jitter {
     pid_t tid;
     pid_t regular;
 
-    /* Looks, those of them that came late, and points that had none; read by
-       other threads, too. */
+    /* Points in time, those of them that a look came late for, and those that
+       there was no room for in the next look; read by other threads, too. */
     _Atomic uint64_t looks;
     _Atomic uint64_t late;
     _Atomic uint64_t missed;
@@ -75,7 +75,7 @@ struct cpu_jitter {
 const char *cpu_jitter_probe(void);
 
 /*
- * Begins; on the profiler thread, whose sleeps become exact. Samples stand for
+ * Begins; on the thread that looks, whose sleeps become exact. Samples stand for
  * period_ns nanoseconds of CPU time each. The thread `regular` (or 0) runs in an
  * idle process, too.
  */
@@ -91,11 +91,11 @@ void cpu_jitter_look(struct cpu_jitter *jitter, struct thread_list *list);
 
 /*
  * Takes a thread in: from now on it is looked at. Its CPU time before is not
- * seen. Returns 0 or -ESRCH.
+ * seen. Returns 0 or -ESRCH. The thread that gives out the slot.
  */
 int cpu_jitter_attach(struct thread_slot *slot);
 
-/* Of a thread that is gone: what it did not take is lost. */
+/* Of a thread that is gone: what it did not take is lost. Any thread. */
 void cpu_jitter_detach(struct thread_slot *slot);
 
 

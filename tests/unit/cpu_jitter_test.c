@@ -259,6 +259,39 @@ Test(cpu_jitter, a_thread_that_blocks_the_signal_is_lost)
 }
 
 
+/*
+ * A look that comes so late that most points have no room in it: what ran at
+ * them is lost, not forgotten.
+ */
+Test(cpu_jitter, points_without_room_are_lost)
+{
+    double              expected, seen;
+    int64_t             cpu;
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(burn_masked);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid));
+    usleep(400000);
+    cpu_jitter_look(&jitter, &list);
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid)) - cpu;
+    thread_end(thread);
+
+    seen
+        = (double) (atomic_load(&slot->lost_expiries) + atomic_load(&slot->hits)
+                    + atomic_load(&slot->doubtful_points));
+    expected = (double) cpu / PERIOD;
+
+    cr_assert_gt(jitter.missed, 200);
+    cr_assert_lt(fabs(seen - expected),
+                 5 * sqrt(expected) + LOOK_POINTS + 0.05 * expected,
+                 "%.0f of %.0f", seen, expected);
+}
+
+
 /* An idle process is looked at less often, and none of it is late. */
 Test(cpu_jitter, an_idle_process_is_looked_at_less_often)
 {
