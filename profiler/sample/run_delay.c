@@ -41,5 +41,6 @@ run_delay_ns(int fd)
         delay = delay * 10 + (*p - '0');
     }
 
-    return delay;
+    /* no turn: nothing is counted */
+    return end - p >= 2 && p[0] == ' ' && p[1] == '0' ? -1 : delay;
 }

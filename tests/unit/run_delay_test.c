@@ -42,8 +42,10 @@ Test(run_delay, second_field)
 
 Test(run_delay, refuses_what_is_none)
 {
-    const char *texts[] = {"", "1", "1 ", " ", "1  2", "1 x", "running\n"};
-    size_t      i;
+    /* the last one where the kernel counts nothing */
+    const char *texts[]
+        = {"", "1", "1 ", " ", "1  2", "1 x", "running\n", "0 0 0\n"};
+    size_t i;
 
     for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         cr_assert_eq(delay_of(texts[i]), -1, "\"%s\"", texts[i]);
