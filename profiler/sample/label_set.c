@@ -34,7 +34,7 @@ static struct {
 
     char bytes[LABEL_BYTES];
 
-    /* Used of nodes and bytes, [0] aside; may be beyond them. */
+    /* Used of nodes and bytes, [0] aside. */
     _Atomic uint64_t n_nodes;
     _Atomic uint64_t n_bytes;
 
@@ -144,7 +144,7 @@ node_make(uint32_t hash, uint32_t rest, struct label_text name,
 {
     char              *text;
     uint32_t           depth;
-    uint64_t           at, bytes, limit;
+    uint64_t           at, bytes, limit, bytes_limit;
     struct label_node *node;
 
     depth = 0;
@@ -155,6 +155,7 @@ node_make(uint32_t hash, uint32_t rest, struct label_text name,
     }
 
     limit = (of_request ? LABEL_SETS_OF_REQUESTS : LABEL_SETS) - 1;
+    bytes_limit = of_request ? LABEL_BYTES_OF_REQUESTS : LABEL_BYTES;
     bytes = name.len + value.len + 2;
 
     if (depth == LABELS_MAX) {
@@ -167,8 +168,8 @@ node_make(uint32_t hash, uint32_t rest, struct label_text name,
     }
 
     node = &label_sets.nodes[at + 1];
-    at = take(&label_sets.n_bytes, bytes, LABEL_BYTES);
-    if (at == LABEL_BYTES) {
+    at = take(&label_sets.n_bytes, bytes, bytes_limit);
+    if (at == bytes_limit) {
         return LABEL_SET_NONE;
     }
 

@@ -34,8 +34,9 @@
 #define LABEL_SETS 4096
 #define LABEL_SETS_OF_REQUESTS 3072
 
-/* Bytes of names and values in all. */
+/* Bytes of names and values in all, and likewise those of requests. */
 #define LABEL_BYTES (512 * 1024)
+#define LABEL_BYTES_OF_REQUESTS (384 * 1024)
 
 /* The most of a value, bytes; a longer one is cut. */
 #define LABEL_VALUE_MAX 127

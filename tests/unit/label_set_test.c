@@ -187,6 +187,30 @@ Test(label_set, room_is_bounded)
 }
 
 
+/* The same of long values, which run out of bytes before they run out of sets. */
+Test(label_set, room_for_texts_is_kept_from_requests)
+{
+    char     value[LABEL_VALUE_MAX + 1], name[NPROF_LABEL_NAME_MAX + 1];
+    uint32_t set, i;
+
+    set = LABEL_SET_NONE;
+    memset(name, 'n', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+
+    for (i = 0; i < LABEL_SETS; i++) {
+        snprintf(value, sizeof(value), "%0127u", i);
+        set = label_set_with(LABEL_SET_NONE, text(name), text(value), true);
+    }
+
+    cr_assert_eq(set, LABEL_SET_NONE);
+
+    for (i = 0; i < 500; i++) {
+        snprintf(value, sizeof(value), "/%0126u", i);
+        cr_assert_neq(with(LABEL_SET_NONE, "location", value), LABEL_SET_NONE);
+    }
+}
+
+
 Test(label_set, depth_is_bounded)
 {
     char     name[8];
