@@ -120,7 +120,9 @@ look_missing(void)
 
 /*
  * The labels of requests need both hooks: one says whose work begins, the other
- * when it ends. The loop is not timed for their sake: no turn is a stall.
+ * when it ends. Where one fails requests must have no scope, else their labels
+ * would stay; so the tables are last. The loop is not timed for their sake: no
+ * turn is a stall.
  */
 static void
 labels_start(struct profiler *profiler)
@@ -133,14 +135,14 @@ labels_start(struct profiler *profiler)
         return;
     }
 
-    rc = request_scope_prepare();
-
-    if (rc == 0) {
-        rc = loop_hook_start(INT64_MAX);
-    }
+    rc = loop_hook_start(INT64_MAX);
 
     if (rc == 0) {
         rc = io_hook_install();
+    }
+
+    if (rc == 0) {
+        rc = request_scope_prepare();
     }
 
     if (rc != 0) {
