@@ -214,10 +214,12 @@ engine_choose(struct profiler *profiler)
     }
 
     missing = cpu_jitter_probe();
+    if (missing == NULL) {
+        missing = sample_request_missing();
+    }
+
     if (missing != NULL) {
-        warn(profiler, NPROF_JOB_CPU,
-             "CPU engine timers instead of jitter: "
-             "/proc/thread-self/%s can't be read",
+        warn(profiler, NPROF_JOB_CPU, "CPU engine timers instead of jitter: %s",
              missing);
         return;
     }

@@ -156,7 +156,7 @@ profiler_turn(struct profiler *profiler, int64_t now)
 }
 
 
-/* Without the thread that looks no CPU time is seen: all of it is missing. */
+/* Without the thread that looks there are timers. */
 static void
 engine_start(struct profiler *profiler)
 {
@@ -168,10 +168,12 @@ engine_start(struct profiler *profiler)
 
     rc = looker_start(&profiler->looker);
     if (rc != 0) {
+        thread_list_use_timers(&profiler->threads);
         snprintf(profiler->warnings[NPROF_JOB_CPU],
                  sizeof(profiler->warnings[NPROF_JOB_CPU]),
-                 "no CPU samples: no thread to look (%d: %s)", -rc,
-                 strerrordesc_np(-rc));
+                 "CPU engine timers instead of jitter: "
+                 "no thread to look (%d: %s)",
+                 -rc, strerrordesc_np(-rc));
     }
 }
 

@@ -97,7 +97,7 @@ cpu_jitter_probe(void)
     }
 
     if (n != 1) {
-        return "syscall";
+        return "/proc/thread-self/syscall can't be read";
     }
 
     fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
@@ -106,7 +106,8 @@ cpu_jitter_probe(void)
         close(fd);
     }
 
-    return waited < 0 ? "schedstat" : NULL;
+    return waited < 0 ? "/proc/thread-self/schedstat has no waiting times"
+                      : NULL;
 }
 
 

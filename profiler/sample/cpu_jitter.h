@@ -68,9 +68,7 @@ struct cpu_jitter {
 };
 
 
-/*
- * Whether the kernel shows what the engine needs: returns NULL or the name of
- * the file that is missing. Any thread.
+/* What is missing here to look at threads: a static text, or NULL. Any thread.
  */
 const char *cpu_jitter_probe(void);
 

@@ -86,6 +86,27 @@ thread_list_close(struct thread_list *list)
 
 
 void
+thread_list_use_timers(struct thread_list *list)
+{
+    int    rc;
+    size_t i;
+
+    list->jitter = false;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (!thread_slots[i].used) {
+            continue;
+        }
+
+        rc = cpu_timer_start(&thread_slots[i], list->period_ns);
+        if (rc != 0) {
+            list->last_error = -rc;
+        }
+    }
+}
+
+
+void
 thread_list_disarm(struct thread_list *list)
 {
     size_t i;

@@ -70,6 +70,13 @@ void thread_list_scan(struct thread_list *list,
                                            struct thread_slot *slot),
                       void *data);
 
+/*
+ * From now on each thread has a timer, though jitter was set: no thread looks,
+ * nor has one yet. A thread that gets none has no CPU samples; last_error says
+ * why.
+ */
+void thread_list_use_timers(struct thread_list *list);
+
 /* Stops all timers for good: threads that come get none. */
 void thread_list_disarm(struct thread_list *list);
 

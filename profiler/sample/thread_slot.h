@@ -101,7 +101,7 @@ struct thread_slot {
     int64_t  doubt_waited_ns;
     int64_t  doubt_used_ns;
 
-    /* The thread's schedstat file, -1 with the "timers" engine. */
+    /* The thread's schedstat file, -1 if it is not looked at. */
     int schedstat_fd;
 
     /* Set before the slot is ready; read by the handler, too. */

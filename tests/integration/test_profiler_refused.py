@@ -55,7 +55,7 @@ def test_no_look_into_memory(nginx, blocking, refuse):
 
 def test_no_signals_to_threads(nginx, blocking, refuse):
     """Where none can be sent: blocked threads are seen, running ones are
-    "[lost]", and status says so."""
+    "[lost]", CPU time is sampled by timers, and status says so."""
     configure(nginx, blocking, ALL)
     nginx.stop()
     start_under(nginx, refuse, "rt_tgsigqueueinfo")
@@ -63,11 +63,17 @@ def test_no_signals_to_threads(nginx, blocking, refuse):
     for kind in ("wall", "stall"):
         assert ("rt_tgsigqueueinfo() is forbidden"
                 in degraded[kind]["degraded"])
+    assert degraded["cpu"]["engine"] == "timers"
+    assert (degraded["cpu"]["degraded"] == "CPU engine timers instead of "
+            "jitter: rt_tgsigqueueinfo() is forbidden")
     with Capture(nginx, "wall", seconds=3) as capture:
         block(nginx, SLEEP, 600)
         block(nginx, BURN, 1000)
     assert capture.profile.total(1, "block_in_sleep") > 0.3e9
     assert capture.profile.total(1, "block_in_burn") == 0
+    with Capture(nginx, "profile", seconds=3) as cpu:
+        block(nginx, BURN, 1000)
+    assert cpu.profile.total(0, "block_in_burn") > 50
     main = by_thread(capture.profile)["main"]
     assert abs(main - capture.profile.proto.duration_nanos) < 0.01 * main
 

@@ -316,6 +316,31 @@ Test(cpu_jitter, an_idle_process_is_looked_at_less_often)
 }
 
 
+/* Where no thread can be made to look all threads get timers after all. */
+Test(cpu_jitter, timers_take_its_place)
+{
+    uint64_t            periods;
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(burn);
+    engine_start(0);
+    slot = slot_of(atomic_load(&started));
+    cr_assert_not(slot->has_timer);
+    thread_list_use_timers(&list);
+    cr_assert(slot->has_timer);
+    cr_assert(slot_of(getpid())->has_timer);
+
+    usleep(300000);
+    periods = records_take(slot);
+    thread_list_disarm(&list);
+    thread_end(thread);
+
+    cr_assert_gt(periods, 10);
+    cr_assert_eq(list.last_error, 0);
+}
+
+
 static void
 ask(struct thread_slot *slot)
 {
