@@ -8,10 +8,11 @@
  *
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
- * `nprof-export` symbolizes and encodes. All functions but some of
- * struct nprof_labels are called on one thread, the event loop's, return at once,
- * and never wait for another thread but for stop(), whose wait is bounded. None may be called from a signal
- * handler.
+ * `nprof-export` symbolizes and encodes. With the jitter engine the former makes
+ * a third one, `nprof-looker`, which sees what the others do. All functions but
+ * some of struct nprof_labels are called on one thread, the event loop's, return
+ * at once, and never wait for another thread but for stop(), whose wait is
+ * bounded. None may be called from a signal handler.
  *
  * What takes time is a job: started here, done on the library's threads, and
  * fetched by next_done() when the descriptor of event_fd() is readable.
@@ -124,7 +125,8 @@ struct nprof_request_sockets {
 struct nprof_labels {
     /*
      * The set with one label more, or with another value of it. Names have at
-     * most NPROF_LABEL_NAME_MAX bytes, values are cut at 127; an empty one is no label.
+     * most NPROF_LABEL_NAME_MAX bytes, values are cut at 127; an empty one is no
+     * label.
      * of_request: the value comes with a request, there may be any number of
      * them. Any thread.
      */
@@ -182,7 +184,7 @@ struct nprof_library {
     const char *(*warning)(struct nprof *nprof);
 
     /*
-     * Ends sampling and both threads, and frees all jobs, in at most
+     * Ends sampling and all threads, and frees all jobs, in at most
      * timeout_ms milliseconds. A thread that does not end by then is left
      * behind, with what it uses, and -ETIMEDOUT is returned; else 0.
      */

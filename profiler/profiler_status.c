@@ -283,7 +283,7 @@ print_handler(FILE *out, const uint64_t *n)
 
 
 /*
- * What it costs, in nanoseconds: of the signal handler, and of the two threads.
+ * What it costs, in nanoseconds: of the signal handler, and of our threads.
  * A sample costs the profiler thread sample_ns in all, idle time included, and
  * unwind_ns of that to unwind and add up.
  */
@@ -307,11 +307,12 @@ print_cost(FILE *out, const struct profiler_report *report,
             ", \"handler_p99_ns\": %" PRIu64 ", \"samples\": %" PRIu64
             ", \"unwind_ns\": %" PRIu64 ", \"sample_ns\": %" PRIu64
             ", \"profiler_thread_ns\": %" PRIu64
-            ", \"export_thread_ns\": %" PRIu64 "}",
+            ", \"export_thread_ns\": %" PRIu64
+            ", \"looker_thread_ns\": %" PRIu64 "}",
             runs, mean(atomic_load(&handler_cost.ns), runs), handler_p99(n),
             sum->unwound, mean(sum->unwind_ns, sum->unwound),
             mean(report->own_cpu_ns, sum->unwound), report->own_cpu_ns,
-            report->export_cpu_ns);
+            report->export_cpu_ns, report->looker_cpu_ns);
 }
 
 

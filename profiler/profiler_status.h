@@ -55,9 +55,11 @@ struct profiler_report {
     const struct wall_counters     *wall;
     struct label_counters           labels;
 
-    /* CPU time of the profiler and the export thread so far. */
+    /* CPU time of our threads so far: the profiler, the export, and the one that
+       looks, if it is there. */
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
+    uint64_t looker_cpu_ns;
 
     /* NULL if CPU samples come from timers. */
     const struct looker *looker;

@@ -480,7 +480,14 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
     label_set_count(&report->labels);
-    report->looker = profiler->threads.jitter ? &profiler->looker : NULL;
+    report->looker = NULL;
+    report->looker_cpu_ns = 0;
+
+    if (profiler->threads.jitter) {
+        report->looker = &profiler->looker;
+        report->looker_cpu_ns
+            = (uint64_t) clock_ns(THREAD_CPU_CLOCK(profiler->threads.looker));
+    }
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         report->tables[kind] = profiler->tables[kind];

@@ -88,6 +88,7 @@ def test_status_tells_what_it_costs(nginx):
     load(nginx, 4)
     assert nginx.get("/debug/pprof/profile?seconds=1").status == 200
     before = thread_cpu_ns(nginx, "nprof-profiler")
+    looked = thread_cpu_ns(nginx, "nprof-looker")
     cost = nginx.get("/debug/pprof/status").json()["cost"]
     after = thread_cpu_ns(nginx, "nprof-profiler")
     exported = thread_cpu_ns(nginx, "nprof-export")
@@ -108,3 +109,5 @@ def test_status_tells_what_it_costs(nginx):
     assert cost["samples"] > 10
     assert cost["sample_ns"] == cost["profiler_thread_ns"] // cost["samples"]
     assert 0 < cost["export_thread_ns"] <= exported
+    assert (0 < looked <= cost["looker_thread_ns"]
+            <= thread_cpu_ns(nginx, "nprof-looker"))
