@@ -45,7 +45,8 @@ cpu_follow_move(struct cpu_follow *follow)
 
     cpu = (int) *follow->cpu;
 
-    if (cpu == follow->bound || cpu >= CPU_SETSIZE) {
+    /* a container's processors may change, which ends what it was bound to */
+    if ((cpu == follow->bound && cpu == sched_getcpu()) || cpu >= CPU_SETSIZE) {
         return;
     }
 
@@ -61,5 +62,5 @@ cpu_follow_move(struct cpu_follow *follow)
 bool
 cpu_follow_there(const struct cpu_follow *follow)
 {
-    return follow->cpu != NULL && (int) *follow->cpu == follow->bound;
+    return follow->cpu != NULL && (int) *follow->cpu == sched_getcpu();
 }

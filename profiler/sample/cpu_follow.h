@@ -22,7 +22,7 @@ struct cpu_follow {
        it is not known here. */
     const volatile uint32_t *cpu;
 
-    /* The one that the calling thread is bound to, or -1. */
+    /* The one that the calling thread was bound to last, or -1. */
     int bound;
 };
 

@@ -78,6 +78,7 @@ follow_to(int cpu)
 Test(cpu_follow, goes_where_the_other_thread_goes)
 {
     int       first, second;
+    cpu_set_t elsewhere;
     pthread_t thread;
 
     first = processor_but(-1);
@@ -92,6 +93,13 @@ Test(cpu_follow, goes_where_the_other_thread_goes)
 
     follow_to(first);
     follow_to(second);
+    follow_to(first);
+
+    /* others may move this thread, too */
+    CPU_ZERO(&elsewhere);
+    CPU_SET(second, &elsewhere);
+    cr_assert_eq(sched_setaffinity(0, sizeof(elsewhere), &elsewhere), 0);
+    cr_assert_not(cpu_follow_there(&follow));
     follow_to(first);
 
     atomic_store(&wanted, second);
