@@ -35,6 +35,10 @@
 #define STILL_LOOKS 16
 #define IDLE_GAP_NS 250000000
 
+/* Points further back than this are not drawn one by one: the process was
+   stopped, or the machine. */
+#define PAUSE_NS 10000000000
+
 /*
  * The time slice that is asked of the scheduler: the shorter, the sooner it
  * lets a thread that wakes up take over, from Linux 6.12 on. Nobody's share of
@@ -192,7 +196,7 @@ look_begin(struct cpu_jitter *jitter, struct look *look, int64_t now)
 {
     uint32_t passed;
 
-    passed = 0;
+    passed = gap_sampler_skip(&jitter->gaps, now - PAUSE_NS);
     look->n = 0;
     look->fresh = 0;
 

@@ -68,6 +68,22 @@ gap_sampler_pass(struct gap_sampler *sampler, int64_t now_ns,
 }
 
 
+uint32_t
+gap_sampler_skip(struct gap_sampler *sampler, int64_t until_ns)
+{
+    double passed;
+
+    if (sampler->next_ns > until_ns) {
+        return 0;
+    }
+
+    passed = 1 + (double) (until_ns - sampler->next_ns) / sampler->mean_ns;
+    sampler->next_ns = until_ns + gap_sampler_gap(sampler);
+
+    return passed < UINT32_MAX ? (uint32_t) passed : UINT32_MAX;
+}
+
+
 bool
 gap_sampler_chance(struct gap_sampler *sampler, double probability)
 {

@@ -47,6 +47,12 @@ void gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns,
 uint32_t gap_sampler_pass(struct gap_sampler *sampler, int64_t now_ns,
                           int64_t *newest_ns);
 
+/*
+ * Passes the points up to until_ns, of which there may be millions, at once:
+ * returns how many are expected there, and draws the next one after it.
+ */
+uint32_t gap_sampler_skip(struct gap_sampler *sampler, int64_t until_ns);
+
 /* True with that probability. */
 bool gap_sampler_chance(struct gap_sampler *sampler, double probability);
 

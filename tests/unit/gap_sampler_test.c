@@ -185,6 +185,29 @@ Test(gap_sampler, passing_too_early_does_nothing)
 }
 
 
+/* As many points at once as one by one. */
+Test(gap_sampler, skipping_counts_what_is_expected)
+{
+    int64_t            newest;
+    uint32_t           i;
+    uint64_t           points;
+    struct gap_sampler sampler;
+
+    gap_sampler_start(&sampler, 4, MEAN, 0);
+    points = 0;
+
+    for (i = 1; i <= 10000; i++) {
+        points += gap_sampler_skip(&sampler, INT64_C(20) * i * MEAN);
+        cr_assert_gt(sampler.next_ns, INT64_C(20) * i * MEAN);
+        points += gap_sampler_pass(&sampler, sampler.next_ns, &newest);
+        cr_assert_eq(gap_sampler_skip(&sampler, newest), 0);
+    }
+
+    /* the parts of a point that are cut off are half a one on average */
+    cr_assert_lt(fabs((double) points - 200000), 4 * sqrt(200000) + 5000);
+}
+
+
 /* The rate over a long time is the mean's, also with the mean changed at any
    time: no drift. */
 Test(gap_sampler, rate_does_not_drift)
