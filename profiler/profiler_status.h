@@ -53,10 +53,12 @@ struct profiler_report {
     const struct thread_list       *threads;
     const struct stall_counters    *stalls;
     const struct wall_counters     *wall;
-    struct label_counters           labels;
 
-    /* CPU time of our threads so far: the profiler, the export, and the one that
-       looks, if it is there. */
+    /* Dropped also has what threads without a cell (thread_label.h) applied. */
+    struct label_counters labels;
+
+    /* CPU time of our threads so far: the profiler's, the exporter's, and, if
+       there is one, the looker's. */
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
     uint64_t looker_cpu_ns;

@@ -480,6 +480,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
     label_set_count(&report->labels);
+    report->labels.dropped += atomic_load(&thread_labels.refused);
     report->looker = NULL;
     report->looker_cpu_ns = 0;
 

@@ -28,9 +28,11 @@
  * when it begins, and restores what was there when it ends.
  *
  * apply() is for the thread that calls it. Restore what it returned before you
- * return to the event loop, finalize the request, or end the task. Names should
- * be constants and values few: there are at most 4,095 different sets, and a
- * label that finds no room is left out.
+ * return to the event loop, finalize the request, or end the task. In the event
+ * loop keep it around computing: I/O on a socket and sending a response make
+ * the labels those of the request again. Names should be constants and values
+ * few: there are at most 4,095 different sets, and a label that finds no room
+ * is left out.
  */
 
 

@@ -38,7 +38,7 @@ struct thread_labels {
        thread itself. */
     _Atomic uint64_t cells[THREAD_LABEL_CELLS];
 
-    /* Threads that found no free cell. */
+    /* Sets that were not applied, since the thread found no free cell. */
     _Atomic uint64_t refused;
 };
 
