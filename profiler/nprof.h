@@ -8,11 +8,11 @@
  *
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
- * `nprof-export` symbolizes and encodes. With the jitter engine the former makes
- * a third one, `nprof-looker`, which sees what the others do. All functions but
- * some of struct nprof_labels are called on one thread, the event loop's, return
- * at once, and never wait for another thread but for stop(), whose wait is
- * bounded. None may be called from a signal handler.
+ * `nprof-export` symbolizes and encodes. With the jitter engine the former
+ * makes a third one, `nprof-looker`, which sees what the others do. All
+ * functions but some of struct nprof_labels are called on one thread, the event
+ * loop's, return at once, and never wait for another thread but for stop(),
+ * whose wait is bounded. None may be called from a signal handler.
  *
  * What takes time is a job: started here, done on the library's threads, and
  * fetched by next_done() when the descriptor of event_fd() is readable.
@@ -119,16 +119,15 @@ struct nprof_request_sockets {
 
 /*
  * What samples are labelled with. A label set is a number, 0 is the empty one;
- * sets are never freed. These may be called whether a profiler runs or not; none
- * waits or fails, and what finds no room is left out and counted.
+ * sets are never freed. These may be called whether a profiler runs or not;
+ * none waits or fails, and what finds no room is left out and counted.
  */
 struct nprof_labels {
     /*
      * The set with one label more, or with another value of it. Names have at
-     * most NPROF_LABEL_NAME_MAX bytes, values are cut at 127; an empty one is no
-     * label.
-     * of_request: the value comes with a request, there may be any number of
-     * them. Any thread.
+     * most NPROF_LABEL_NAME_MAX bytes, values are cut at 127; an empty one is
+     * no label. of_request: the value comes with a request, there may be any
+     * number of them. Any thread.
      */
     uint32_t (*with)(uint32_t set, const char *name, size_t name_len,
                      const char *value, size_t value_len, int of_request);
@@ -141,9 +140,9 @@ struct nprof_labels {
 
     /*
      * A request of the event loop: from begin to end it has a number, which is
-     * never used again; 0 if there is no room. enter says that it is worked for,
-     * what its samples have from now on, and where its sockets are. Event loop's
-     * thread.
+     * never used again; 0 if there is no room. enter says that it is worked
+     * for, what its samples have from now on, and where its sockets are. Event
+     * loop's thread.
      */
     uint64_t (*request_begin)(void);
     void (*request_enter)(uint64_t request, uint32_t set,

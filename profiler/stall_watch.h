@@ -13,8 +13,8 @@
  * It looks at the loop as often as it must to see any turn that is over the
  * threshold. A look costs some 20 us, nearly all of which is to wake up, so a
  * calm loop, whose turns were all shorter than half of the threshold for
- * seconds, is looked at less often; and one that does not turn not at all, until
- * the hook wakes us. Profiler thread only, but for init and destroy.
+ * seconds, is looked at less often; and one that does not turn not at all,
+ * until the hook wakes us. Profiler thread only, but for init and destroy.
  */
 
 
@@ -125,8 +125,8 @@ void stall_watch_sample(struct stall_watch         *watch,
                         const struct unwound_stack *stack);
 
 /*
- * Adds to the table those stalls of the first `end` (loop_stalls_written()) that
- * are not in it yet; their samples must have been drained.
+ * Adds to the table those stalls of the first `end` (loop_stalls_written())
+ * that are not in it yet; their samples must have been drained.
  */
 void stall_watch_settle(struct stall_watch *watch, uint64_t end);
 

@@ -1,8 +1,8 @@
 
 /*
  * Labels of requests: which ones a request has, and when the event loop works
- * for it. libnprof keeps account of that by the request's sockets; what it can't
- * know by them is said here, in phase handlers and filters.
+ * for it. libnprof keeps account of that by the request's sockets; what it
+ * can't know by them is said here, in phase handlers and filters.
  *
  * A request has the labels of its server from the server's rewrite phase on,
  * those of its location from the rewrite phase on, and those of profiler_label

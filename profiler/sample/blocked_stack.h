@@ -4,8 +4,8 @@
  * ever woken: where a thread is blocked is in its /proc/self/task/TID/syscall,
  * and its stack is copied from outside.
  *
- * Profiler thread only, but for what is said. The copy is taken by the kernel (process_vm_readv()),
- * since the thread may end meanwhile.
+ * Profiler thread only, but for what is said. The copy is taken by the kernel
+ * (process_vm_readv()), since the thread may end meanwhile.
  */
 
 

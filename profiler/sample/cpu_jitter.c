@@ -29,8 +29,8 @@
 /*
  * A process in which nothing ran between as many looks is idle: it is looked at
  * less often, and each look stands for as much more. A wake-up alone costs 30
- * us on a virtual machine; four a second are an eighth of what an idle process may
- * cost.
+ * us on a virtual machine; four a second are an eighth of what an idle process
+ * may cost.
  */
 #define STILL_LOOKS 16
 #define IDLE_GAP_NS 250000000

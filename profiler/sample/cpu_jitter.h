@@ -16,8 +16,8 @@
  * a thread that is on another processor up to date at ticks only.)
  *
  * A point that a look comes too late for (the thread that looks had to wait
- * itself) is lost with a probability of the thread's share of CPU since the last
- * look. What was on a processor and has no stack is counted by the slot's
+ * itself) is lost with a probability of the thread's share of CPU since the
+ * last look. What was on a processor and has no stack is counted by the slot's
  * lost_expiries.
  *
  * The thread that looks (looker_thread.h) only, but for what says otherwise. It
@@ -73,9 +73,9 @@ struct cpu_jitter {
 const char *cpu_jitter_probe(void);
 
 /*
- * Begins; on the thread that looks, whose sleeps become exact. Samples stand for
- * period_ns nanoseconds of CPU time each. The thread `regular` (or 0) runs in an
- * idle process, too.
+ * Begins; on the thread that looks, whose sleeps become exact. Samples stand
+ * for period_ns nanoseconds of CPU time each. The thread `regular` (or 0) runs
+ * in an idle process, too.
  */
 void cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
                       pid_t regular);

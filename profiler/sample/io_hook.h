@@ -1,7 +1,7 @@
 
 /*
- * Tells whose work the event loop does (request_scope.h) by the sockets that the
- * main program reads and writes.
+ * Tells whose work the event loop does (request_scope.h) by the sockets that
+ * the main program reads and writes.
  *
  * The hooks stand in the main program's global offset table. A hook costs some
  * loads and stores, makes no system call but in connect(), leaves errno alone,

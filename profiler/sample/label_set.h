@@ -5,13 +5,13 @@
  *
  * A set is a number: a copy of it is all that a signal handler has to take.
  * Sets are made once and kept as long as the process, so that a number never
- * means another set. A set is another one with one label more, which makes those
- * of a location's requests share what they have in common.
+ * means another set. A set is another one with one label more, which makes
+ * those of a location's requests share what they have in common.
  *
  * All of it is static memory with fixed bounds, of which only what is used is
  * resident: a label whose values are unbounded fills its share and is left out
- * from then on, and counted. No locks: any thread may make sets, at any time but
- * from a signal handler.
+ * from then on, and counted. No locks: any thread may make sets, at any time
+ * but from a signal handler.
  */
 
 
@@ -71,9 +71,9 @@ struct label_counters {
 
 /*
  * The set that has the labels of set, and that one, in place of one of the same
- * name. It is set itself where there is no room (which is counted), for an empty
- * or too long name, and for an empty value. of_request: the value comes with a
- * request; a set that is made of such a one counts as such, too.
+ * name. It is set itself where there is no room (which is counted), for an
+ * empty or too long name, and for an empty value. of_request: the value comes
+ * with a request; a set that is made of such a one counts as such, too.
  */
 uint32_t label_set_with(uint32_t set, struct label_text name,
                         struct label_text value, bool of_request);

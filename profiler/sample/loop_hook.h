@@ -83,14 +83,15 @@ struct loop_state {
 };
 
 
-/* Written by the main thread but for what is said. Read it through the functions below. */
+/* Written by the main thread but for what is said. Read it through the
+   functions below. */
 extern struct loop_state loop_state;
 
 
 /*
  * Begins to time the calling thread's loop; INT64_MAX: no turn is a stall. Call
- * it on the main thread, in a worker after fork. Returns 0 or -errno: -ENOENT if the main program calls
- * none of the three.
+ * it on the main thread, in a worker after fork. Returns 0 or -errno: -ENOENT
+ * if the main program calls none of the three.
  */
 int loop_hook_start(int64_t threshold_ns);
 

@@ -6,8 +6,8 @@
  * Nobody tells when a server's loop turns from one request to another, but
  * nearly all that it does for one begins with I/O on a socket of it. So each
  * socket has an owner, and I/O on it (io_hook.h) makes its owner's labels the
- * main thread's. The server says when a request begins, ends, changes its labels
- * or is worked for; the loop's wait (loop_hook.h) ends the work for any.
+ * main thread's. The server says when a request begins, ends, changes its
+ * labels or is worked for; the loop's wait (loop_hook.h) ends the work for any.
  *
  * A scope is a request. Its number is used again after its end, with another
  * generation, so what still refers to the old one is known to be nobody's: no
@@ -66,10 +66,10 @@ void request_scope_leave(void);
 void request_scope_reads(int fd);
 
 /*
- * ... and writing, or a look at whether that can begin. What is written to a shared connection is the work of the
- * request that is worked for, if it is one of the connection's. An idle
- * connection to an upstream that is written to is taken by the request that is
- * worked for.
+ * ... and writing, or a look at whether that can begin. What is written to a
+ * shared connection is the work of the request that is worked for, if it is one
+ * of the connection's. An idle connection to an upstream that is written to is
+ * taken by the request that is worked for.
  */
 void request_scope_writes(int fd);
 

@@ -2,8 +2,9 @@
 /*
  * Finds the threads of the process and keeps a slot for each.
  *
- * All of this runs on the profiler thread, but for what lock says. It polls /proc/self/task, so it
- * sees the threads of every module and language, and needs no hook.
+ * All of this runs on the profiler thread, but for what lock says. It polls
+ * /proc/self/task, so it sees the threads of every module and language, and
+ * needs no hook.
  */
 
 
@@ -36,8 +37,8 @@ struct thread_list {
     pid_t looker;
 
     /*
-     * Held while a slot is given out or back, and by the thread that looks while
-     * it looks. No other lock is taken under it.
+     * Held while a slot is given out or back, and by the thread that looks
+     * while it looks. No other lock is taken under it.
      */
     pthread_mutex_t lock;
 

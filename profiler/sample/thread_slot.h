@@ -30,12 +30,12 @@
 
 /*
  * Rings: the main thread's holds 20 of the largest samples. Any other's holds
- * two of half its size, and deeper stacks are cut; it takes no memory but a page
- * until its thread's first sample. The first slots get deep ones: our own threads
- * are started before a pool's, and libdw's stacks are as deep as they come. Then
- * there are as many large ones as a pool of nginx has threads by default. With
- * all slots in use and all threads at work the rings have 6.8 MB; with that pool,
- * 3.3 MB.
+ * two of half its size, and deeper stacks are cut; it takes no memory but a
+ * page until its thread's first sample. The first slots get deep ones: our own
+ * threads are started before a pool's, and libdw's stacks are as deep as they
+ * come. Then there are as many large ones as a pool of nginx has threads by
+ * default. With all slots in use and all threads at work the rings have 6.8 MB;
+ * with that pool, 3.3 MB.
  */
 #define THREAD_RING_MAIN (1024 * 1024)
 #define THREAD_RING_DEEP (128 * 1024)
@@ -93,8 +93,8 @@ struct thread_slot {
 
     /*
      * Of the doubtful look: its points (CLOCK_MONOTONIC) and what each stands
-     * for, run_delay_ns() then, and the CPU nanoseconds that the thread had used
-     * since the look before.
+     * for, run_delay_ns() then, and the CPU nanoseconds that the thread had
+     * used since the look before.
      */
     int64_t  doubt_points_ns[LOOK_POINTS];
     uint32_t doubt_weight;

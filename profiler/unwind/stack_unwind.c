@@ -33,7 +33,8 @@
 
 /*
  * Exported by libunwind for the local unwinders of other programs; it has no
- * prototype in a public header. di is of the format UNW_INFO_FORMAT_REMOTE_TABLE.
+ * prototype in a public header. di is of the format
+ * UNW_INFO_FORMAT_REMOTE_TABLE.
  */
 extern int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as,
                                               unw_word_t ip, unw_dyn_info_t *di,
