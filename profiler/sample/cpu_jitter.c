@@ -275,6 +275,28 @@ thread_lose(struct thread_slot *slot, uint64_t hits)
 
 
 /*
+ * Of these points nothing is known but the thread's share of CPU since the last
+ * look. What is expected is lost; of the part of a period one, with that
+ * probability.
+ */
+static void
+thread_lose_share(struct cpu_jitter *jitter, const struct look *look,
+                  struct thread_slot *slot, uint32_t points, double share)
+{
+    double   expected;
+    uint64_t lost;
+
+    expected = points * share;
+    lost = (uint64_t) expected;
+    lost += gap_sampler_chance(&jitter->gaps, expected - (double) lost);
+
+    if (lost != 0) {
+        thread_lose(slot, lost * look->weight);
+    }
+}
+
+
+/*
  * The thread is on a processor now. A thread that does not take its signals (it
  * is in the kernel for long, or blocks them) collects what one stack may be
  * credited with; the rest is lost.
@@ -305,9 +327,11 @@ thread_hit(const struct look *look, struct thread_slot *slot)
 
 /*
  * The thread waits for a processor. The handler tells, once it has one, since
- * when it waited, and so at which of the points it ran.
+ * when it waited, and so at which of the points it ran. Returns false if that
+ * can't be asked: the thread has run, but has not taken the signal for an
+ * earlier look, or the file can't be read.
  */
-static void
+static bool
 thread_hit_waiting(const struct look *look, struct thread_slot *slot,
                    int64_t used_ns)
 {
@@ -320,15 +344,13 @@ thread_hit_waiting(const struct look *look, struct thread_slot *slot,
      */
     if (atomic_load_explicit(&slot->doubtful_points, memory_order_acquire)
         != 0) {
-        thread_lose(slot, look->n * look->weight);
-        return;
+        return false;
     }
 
     waited = run_delay_ns(slot->schedstat_fd);
 
     if (waited < 0) {
-        thread_lose(slot, look->n * look->weight);
-        return;
+        return false;
     }
 
     slot->doubt_waited_ns = waited;
@@ -341,34 +363,14 @@ thread_hit_waiting(const struct look *look, struct thread_slot *slot,
                           memory_order_release);
 
     (void) sample_request(slot, SAMPLE_FOR_CPU);
+
+    return true;
 }
 
 
 /*
- * Of points that have no room nothing is known but how much the thread ran
- * since the last look. What is expected is lost; of the part of a period one,
- * with that probability.
- */
-static void
-thread_lose_missed(struct cpu_jitter *jitter, const struct look *look,
-                   struct thread_slot *slot, double share)
-{
-    double   expected;
-    uint64_t points;
-
-    expected = look->missed * share;
-    points = (uint64_t) expected;
-    points += gap_sampler_chance(&jitter->gaps, expected - (double) points);
-
-    if (points != 0) {
-        thread_lose(slot, points * look->weight);
-    }
-}
-
-
-/*
- * Of points that the look is too late for it is the same; and of the event
- * loop it is known whether it was asleep.
+ * The same of points that the look is too late for; and of the event loop it is
+ * known whether it was asleep.
  */
 static void
 thread_lose_old(struct cpu_jitter *jitter, const struct look *look,
@@ -409,10 +411,13 @@ thread_look(struct cpu_jitter *jitter, const struct look *look,
     slot->cpu_ns = cpu;
     running = thread_cpu_ns(slot) != cpu;
     share = fmin(1, (double) used / (double) look->elapsed_ns);
-    thread_lose_missed(jitter, look, slot, share);
+    thread_lose_share(jitter, look, slot, look->missed, share);
 
     if (!running && thread_place(slot) == THREAD_RUNNING) {
-        thread_hit_waiting(look, slot, used);
+        if (!thread_hit_waiting(look, slot, used)) {
+            thread_lose_share(jitter, look, slot, look->n, share);
+        }
+
         return true;
     }
 

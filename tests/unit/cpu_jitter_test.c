@@ -9,6 +9,7 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -252,10 +253,50 @@ Test(cpu_jitter, a_thread_that_blocks_the_signal_is_lost)
 
     cr_assert_eq(look_for(1000000000, slot), 0);
     thread_end(thread);
-    thread_list_scan(&list, nothing, NULL);
+
+    /* the kernel takes a moment to remove a thread that was joined */
+    while (slot->used) {
+        thread_list_scan(&list, nothing, NULL);
+    }
 
     cr_assert_gt(atomic_load(&slot->lost_expiries), 300);
     cr_assert_eq(atomic_load(&slot->hits), 0);
+}
+
+
+/* Two such threads on the processor of the one that looks: each waits at every
+   look, and runs half of the time. */
+Test(cpu_jitter, waiting_threads_lose_their_share)
+{
+    double              expected, lost;
+    int64_t             cpu;
+    cpu_set_t           one;
+    pthread_t           threads[2];
+    struct thread_slot *slot;
+
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    cr_assert_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+
+    threads[0] = thread_start(burn_masked);
+    threads[1] = thread_start(burn_masked);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    /* longer than a time slice: both have run between two looks */
+    cpu_jitter_start(&jitter, 10 * PERIOD, 0);
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid));
+    cr_assert_eq(look_for(3000000000, slot), 0);
+    cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid)) - cpu;
+    thread_end(threads[0]);
+    thread_end(threads[1]);
+
+    lost = (double) atomic_load(&slot->lost_expiries);
+    expected = (double) cpu / (10 * PERIOD);
+
+    cr_assert_lt(fabs(lost - expected),
+                 4 * sqrt(expected) + LOOK_POINTS + 0.05 * expected,
+                 "%.0f of %.0f", lost, expected);
 }
 
 
