@@ -4,6 +4,7 @@
  */
 
 
+#include <stdbool.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -36,16 +37,24 @@ wall_poll_due(const struct wall_poll *wall)
 }
 
 
-/* Random, so that what happens at regular times is not met, or missed, each
-   time. */
+/*
+ * Random, so that what happens at regular times is not met, or missed, each
+ * time. How long it is on average depends on the past alone, so that a look is
+ * as likely as any other to meet what comes.
+ */
 static int64_t
 gap(struct wall_poll *wall)
 {
+    int64_t mean;
+
+    mean = wall->still < WALL_POLL_STILL_LOOKS ? WALL_POLL_MEAN_NS
+                                               : WALL_POLL_STILL_MEAN_NS;
+
     wall->random ^= wall->random << 13;
     wall->random ^= wall->random >> 7;
     wall->random ^= wall->random << 17;
 
-    return WALL_POLL_MEAN_NS / 2 + (int64_t) (wall->random % WALL_POLL_MEAN_NS);
+    return mean / 2 + (int64_t) (wall->random % (uint64_t) mean);
 }
 
 
@@ -103,8 +112,9 @@ look_anew(struct wall_poll *wall, struct thread_slot *slot,
 }
 
 
-/* A gap has passed; this is what the thread does at its end. */
-static void
+/* A gap has passed; this is what the thread does at its end. Returns whether
+   it has moved. */
+static bool
 look_at(struct wall_poll *wall, struct thread_slot *slot,
         struct wall_thread *thread, int64_t ns)
 {
@@ -114,20 +124,20 @@ look_at(struct wall_poll *wall, struct thread_slot *slot,
 
     if (cpu_ns < 0) {
         /* it is gone, who knows since when */
-        return;
+        return true;
     }
 
     if (cpu_ns == thread->cpu_ns && thread->pending_ns != 0) {
         /* it waits for a processor, and has not seen the signal yet */
         thread->pending_ns += ns;
-        return;
+        return true;
     }
 
     if (cpu_ns == thread->cpu_ns && thread->stack != STACK_TABLE_NONE
         && thread->named == slot->named) {
         wall->counters.unmoved++;
         gap_add(wall, thread, thread->stack, ns);
-        return;
+        return false;
     }
 
     if (thread->pending_ns != 0) {
@@ -137,6 +147,8 @@ look_at(struct wall_poll *wall, struct thread_slot *slot,
 
     thread->cpu_ns = cpu_ns;
     look_anew(wall, slot, thread, ns);
+
+    return true;
 }
 
 
@@ -158,15 +170,16 @@ look_at_own(struct wall_poll *wall, struct thread_slot *slot,
 
 
 void
-wall_poll_look(struct wall_poll *wall, size_t n_slots)
+wall_poll_look(struct wall_poll *wall, size_t n_slots, pid_t regular)
 {
+    bool                moved;
     size_t              i;
     pid_t               own_tid;
     int64_t             now, since;
     struct wall_thread *thread;
 
     now = clock_ns(CLOCK_MONOTONIC);
-    wall->due_ns = now + gap(wall);
+    moved = false;
     own_tid = gettid();
 
     for (i = 0; i < n_slots; i++) {
@@ -188,10 +201,14 @@ wall_poll_look(struct wall_poll *wall, size_t n_slots)
 
         if (thread_slots[i].tid == own_tid) {
             look_at_own(wall, &thread_slots[i], thread, now - since);
-        } else {
-            look_at(wall, &thread_slots[i], thread, now - since);
+        } else if (look_at(wall, &thread_slots[i], thread, now - since)
+                   && thread_slots[i].tid != regular) {
+            moved = true;
         }
     }
+
+    wall->still = moved ? 0 : wall->still + 1;
+    wall->due_ns = now + gap(wall);
 }
 
 

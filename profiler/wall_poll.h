@@ -4,7 +4,8 @@
  *
  * It looks at all threads ten times a second, after random gaps, and each
  * gap goes to what the thread does at its end, so the sum of a thread is the
- * time that it was watched. A thread that is blocked is looked at from outside
+ * time that it was watched. While all of them stay where they are it looks four
+ * times a second. A thread that is blocked is looked at from outside
  * and never gets a signal; while its CPU clock stands still it is where it was,
  * and costs a look at that clock. A thread that runs is asked for a sample by
  * signal; if it runs on and none comes until the next look the gap is "[lost]".
@@ -20,14 +21,18 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "aggregate/stack_table.h"
 #include "sample/blocked_stack.h"
 #include "unwind/stack_unwind.h"
 
 
-/* The gaps: evenly distributed between half and one and a half of this. */
+/* The gaps: evenly distributed between half and one and a half of this; the
+   second, after as many looks at which nobody had moved. */
 #define WALL_POLL_MEAN_NS 100000000
+#define WALL_POLL_STILL_MEAN_NS 250000000
+#define WALL_POLL_STILL_LOOKS 16
 
 
 struct wall_counters {
@@ -71,6 +76,9 @@ struct wall_poll {
     int64_t  due_ns;
     uint64_t random;
 
+    /* Looks in a row at which nobody had moved. */
+    unsigned still;
+
     struct wall_thread threads[THREAD_SLOTS];
 
     union blocked_sample sample;
@@ -87,8 +95,11 @@ void wall_poll_init(struct wall_poll *wall, struct stack_table *table,
 /* When to look next, CLOCK_MONOTONIC. */
 int64_t wall_poll_due(const struct wall_poll *wall);
 
-/* Looks at the threads of the first n_slots slots. */
-void wall_poll_look(struct wall_poll *wall, size_t n_slots);
+/*
+ * Looks at the threads of the first n_slots slots. The thread `regular` (or 0)
+ * runs in an idle process, too.
+ */
+void wall_poll_look(struct wall_poll *wall, size_t n_slots, pid_t regular);
 
 /*
  * Brings the table up to date where a window begins or ends, now (of
