@@ -92,7 +92,7 @@ for one, other in ((first, second), (second, first)) * 3:
     assert rc == 0
     start.__globals__["library"] = other
     assert start()[0] == -errno.EBUSY
-    assert len(os.listdir("/proc/self/task")) == 3
+    assert len(os.listdir("/proc/self/task")) == 4
     assert one.stop(handle, 2000) == 0
 """, copy)
 
