@@ -4,7 +4,13 @@ from collections import Counter
 
 from overhead_servers import Profiled
 
-SUMS = ("handler_runs", "samples", "profiler_thread_ns", "export_thread_ns")
+SUMS = (
+    "handler_runs",
+    "samples",
+    "profiler_thread_ns",
+    "looker_thread_ns",
+    "export_thread_ns",
+)
 
 
 class Cost:
@@ -41,7 +47,11 @@ class Cost:
             "handler_ns": self._sums["handler_ns"] / self._sums["handler_runs"],
             "handler_p99_ns": percentile(self._handler, 0.99),
             "samples": samples,
-            "sample_ns": self._sums["profiler_thread_ns"] / samples,
+            "sample_ns": (
+                self._sums["profiler_thread_ns"]
+                + self._sums["looker_thread_ns"]
+            )
+            / samples,
             "export_thread_ns": self._sums["export_thread_ns"] / samples,
             "private_bytes": max(self._private),
         }

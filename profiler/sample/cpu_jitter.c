@@ -172,10 +172,11 @@ cpu_jitter_pace(struct cpu_jitter *jitter, bool moved, int64_t now)
     jitter->still = moved ? 0 : jitter->still + 1;
     hits = jitter->still < STILL_LOOKS ? 1 : jitter->idle_hits;
 
-    if (hits != jitter->hits) {
+    /* not where it is past a cell's begin: its point would be drawn twice */
+    if (hits != jitter->hits && jitter->gaps.cell_ns >= now) {
         jitter->hits = hits;
         atomic_store_explicit(&jitter->idle, hits != 1, memory_order_relaxed);
-        gap_sampler_set_mean(&jitter->gaps, jitter->period_ns * hits, now);
+        gap_sampler_set_mean(&jitter->gaps, jitter->period_ns * hits);
     }
 }
 

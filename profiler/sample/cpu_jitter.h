@@ -3,7 +3,7 @@
  * The "jitter" CPU engine: looks at all threads at random points in time, and
  * signals those that are on a processor.
  *
- * The points are a Poisson process in wall time (gap_sampler.h). A thread is
+ * Each cell of wall time has one, at a random place (gap_sampler.h). A thread is
  * on a processor if its CPU clock moves, or if it waits for one and was put
  * off it after the point: the wake-up for the look itself may take the
  * processor away. Only such a thread gets the signal, so a blocked one never

@@ -1,10 +1,8 @@
 
 /*
- * Exponential gaps by inversion, over splitmix64; see gap_sampler.h.
+ * Even distributions over splitmix64; see gap_sampler.h.
  */
 
-
-#include <math.h>
 
 #include "gap_sampler.h"
 
@@ -25,13 +23,18 @@ gap_sampler_uniform(struct gap_sampler *sampler)
 }
 
 
-/* Whole nanoseconds, at least one: half a one more on average, which matters
-   to no rate that there is. */
-static int64_t
-gap_sampler_gap(struct gap_sampler *sampler)
+/* Draws the point of the cell that begins at cell_ns: within it, its end
+   included. */
+static void
+gap_sampler_draw(struct gap_sampler *sampler, int64_t cell_ns)
 {
-    return 1
-           + (int64_t) (-log(gap_sampler_uniform(sampler)) * sampler->mean_ns);
+    int64_t place;
+
+    place
+        = (int64_t) (gap_sampler_uniform(sampler) * (double) sampler->mean_ns);
+
+    sampler->cell_ns = cell_ns;
+    sampler->next_ns = cell_ns + place;
 }
 
 
@@ -40,16 +43,16 @@ gap_sampler_start(struct gap_sampler *sampler, uint64_t seed, int64_t mean_ns,
                   int64_t now_ns)
 {
     sampler->state = seed;
-    gap_sampler_set_mean(sampler, mean_ns, now_ns);
+    sampler->mean_ns = mean_ns;
+    gap_sampler_draw(sampler, now_ns);
 }
 
 
 void
-gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns,
-                     int64_t now_ns)
+gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns)
 {
-    sampler->mean_ns = (double) mean_ns;
-    sampler->next_ns = now_ns + gap_sampler_gap(sampler);
+    sampler->mean_ns = mean_ns;
+    gap_sampler_draw(sampler, sampler->cell_ns);
 }
 
 
@@ -61,7 +64,7 @@ gap_sampler_pass(struct gap_sampler *sampler, int64_t now_ns,
 
     for (passed = 0; sampler->next_ns <= now_ns; passed++) {
         *newest_ns = sampler->next_ns;
-        sampler->next_ns += gap_sampler_gap(sampler);
+        gap_sampler_draw(sampler, sampler->cell_ns + sampler->mean_ns);
     }
 
     return passed;
@@ -71,14 +74,19 @@ gap_sampler_pass(struct gap_sampler *sampler, int64_t now_ns,
 uint32_t
 gap_sampler_skip(struct gap_sampler *sampler, int64_t until_ns)
 {
-    double passed;
+    int64_t passed, newest;
 
     if (sampler->next_ns > until_ns) {
         return 0;
     }
 
-    passed = 1 + (double) (until_ns - sampler->next_ns) / sampler->mean_ns;
-    sampler->next_ns = until_ns + gap_sampler_gap(sampler);
+    passed = (until_ns - sampler->cell_ns) / sampler->mean_ns;
+
+    if (passed != 0) {
+        gap_sampler_draw(sampler, sampler->cell_ns + passed * sampler->mean_ns);
+    }
+
+    passed += gap_sampler_pass(sampler, until_ns, &newest);
 
     return passed < UINT32_MAX ? (uint32_t) passed : UINT32_MAX;
 }

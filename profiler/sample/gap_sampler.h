@@ -1,11 +1,16 @@
 
 /*
- * The points in time at which the "jitter" engine looks: a Poisson process.
+ * The points in time at which the "jitter" engine looks: one in each cell, at a
+ * random place of it.
  *
- * The gaps between points are independent and exponential, so that what the
- * points see of anything, periodic work above all, is its share of the time.
- * Points are absolute times, drawn one from another: a look that comes late
- * moves none of them.
+ * Time is divided into cells as long as the mean gap. The place in a cell is
+ * evenly distributed and independent of all others, so every moment is as likely
+ * to be looked at as any other, whatever is periodic in the work. Of work that
+ * goes on and on as many points are seen as there are cells: the sum has no
+ * error of its own, where points of independent gaps (a Poisson process) have
+ * one of the root of their number.
+ *
+ * Points are absolute times: a look that comes late moves none of them.
  *
  * One thread at a time; no memory, no system call.
  */
@@ -22,23 +27,23 @@
 struct gap_sampler {
     uint64_t state;
 
-    /* Nanoseconds: the mean gap, and the next point. */
-    double  mean_ns;
+    /* Nanoseconds: the length of a cell, the start of the next point's, and the
+       point. */
+    int64_t mean_ns;
+    int64_t cell_ns;
     int64_t next_ns;
 };
 
 
-/* Any seed does. The first point is a gap after now_ns. */
+/* Any seed does. The first cell begins at now_ns. */
 void gap_sampler_start(struct gap_sampler *sampler, uint64_t seed,
                        int64_t mean_ns, int64_t now_ns);
 
 /*
- * From now_ns on points have another mean gap. The next point is drawn anew,
- * which is as good as any since gaps have no memory. All points up to now_ns
- * were passed before.
+ * Gives cells another length, from that of the next point on. What is left of
+ * the cell before it has had its point.
  */
-void gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns,
-                          int64_t now_ns);
+void gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns);
 
 /*
  * Passes the points up to now_ns, and returns their number. *newest_ns is the
@@ -48,8 +53,8 @@ uint32_t gap_sampler_pass(struct gap_sampler *sampler, int64_t now_ns,
                           int64_t *newest_ns);
 
 /*
- * Passes the points up to until_ns, of which there may be millions, at once:
- * returns how many are expected there, and draws the next one after it.
+ * Passes the points up to until_ns, of which there may be millions, at once;
+ * returns their number, and draws the next one after it.
  */
 uint32_t gap_sampler_skip(struct gap_sampler *sampler, int64_t until_ns);
 
