@@ -34,7 +34,8 @@ looker_main(void *data)
     /* not nicer than the worker: a look that comes late sees other work */
     thread_context_enter(LOOKER_THREAD_NAME, 0);
 
-    cpu_jitter_start(&looker->jitter, looker->period_ns, looker->maker);
+    cpu_jitter_start(&looker->jitter, looker->period_ns, looker->maker,
+                     &looker->wake);
     looker->threads->looker = gettid();
     futex_flag_wake(&looker->began);
 
@@ -46,8 +47,11 @@ looker_main(void *data)
 
         cpu_jitter_look(&looker->jitter, looker->threads);
         cpu_follow_move(&looker->follow);
-        (void) futex_flag_wait(&looker->wake, cpu_jitter_due(&looker->jitter)
-                                                  - clock_ns(CLOCK_MONOTONIC));
+
+        if (futex_flag_wait(&looker->wake, cpu_jitter_due(&looker->jitter)
+                                               - clock_ns(CLOCK_MONOTONIC))) {
+            cpu_jitter_turned(&looker->jitter);
+        }
     }
 
     thread_context_leave(looker->nprof);

@@ -34,8 +34,10 @@
  */
 #define TICK_NS 100000000
 
-/* That of a process in which nothing runs, and no samples come. */
+/* That of a process in which nothing runs: no samples came in the last ten
+   turns. */
 #define IDLE_TICK_NS 500000000
+#define IDLE_DRAINS 10
 
 /* Modules may change while the line of a drain is drawn: so often it is drawn
    anew. */
@@ -368,6 +370,22 @@ drain_line(struct profiler *profiler)
 }
 
 
+static void
+next_drain_set(struct profiler *profiler)
+{
+    if (profiler->counters.samples != profiler->drained) {
+        profiler->drained = profiler->counters.samples;
+        profiler->idle_drains = 0;
+    } else {
+        profiler->idle_drains++;
+    }
+
+    profiler->next_drain_ns
+        = clock_ns(CLOCK_MONOTONIC)
+          + (profiler->idle_drains < IDLE_DRAINS ? TICK_NS : IDLE_TICK_NS);
+}
+
+
 /*
  * Unwinds the samples that there are now; what comes later (our own samples
  * do, as we unwind) waits its turn.
@@ -379,12 +397,7 @@ profiler_drain(struct profiler *profiler)
     uint64_t            stalls;
     struct thread_slot *slot;
 
-    profiler->next_drain_ns
-        = clock_ns(CLOCK_MONOTONIC)
-          + (atomic_load_explicit(&profiler->looker.jitter.idle,
-                                  memory_order_relaxed)
-                 ? IDLE_TICK_NS
-                 : TICK_NS);
+    next_drain_set(profiler);
 
     /* before the line is drawn: the samples of these are all there */
     stalls = loop_stalls_written();

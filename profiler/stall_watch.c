@@ -9,6 +9,7 @@
 #include "nprof_clock.h"
 #include "sample/loop_hook.h"
 #include "sample/sample_request.h"
+#include "sample/signal_handler.h"
 #include "stall_watch.h"
 
 
@@ -114,7 +115,8 @@ look_at_waiting(struct stall_watch *watch)
 
     if (watch->quiet > QUIET_LOOKS) {
         watch->quiet = 0;
-        watch->asleep = loop_watcher_sleep();
+        watch->asleep
+            = loop_watcher_sleep(LOOP_WATCHER_PROFILER, &signal_state.wake);
     }
 }
 
@@ -125,7 +127,7 @@ stall_watch_look(struct stall_watch *watch)
     bool    calm;
     int64_t now, start, left, interval;
 
-    if (watch->asleep && loop_watcher_sleeps()) {
+    if (watch->asleep && loop_watcher_sleeps(LOOP_WATCHER_PROFILER)) {
         return true;
     }
 

@@ -61,6 +61,14 @@ struct scheduling {
 };
 
 
+/*
+ * A thread that ran all the time since the last look, but for as long, ran at all
+ * its points, and the look may be as late as it likes: it is one into the middle
+ * of work that goes on, at a time that has nothing to do with that work.
+ */
+#define AWAY_NS 250000
+
+
 /* What is common to the threads in one look. */
 struct look {
     /*
@@ -116,7 +124,8 @@ cpu_jitter_probe(void)
 
 
 void
-cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular)
+cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular,
+                 _Atomic uint32_t *wake)
 {
     int64_t           now;
     uint64_t          seed;
@@ -125,6 +134,7 @@ cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular)
     memset(jitter, 0, sizeof(*jitter));
     jitter->tid = gettid();
     jitter->regular = regular;
+    jitter->wake = wake;
     jitter->period_ns = period_ns;
     jitter->hits = 1;
     jitter->idle_hits = (uint32_t) fmax(1, (double) (IDLE_GAP_NS / period_ns));
@@ -160,9 +170,11 @@ cpu_jitter_due(const struct cpu_jitter *jitter)
 
 
 /*
- * The mean gap depends on the past alone, so that a point is as likely as any
- * other to fall into what comes, and stands for the gap that was in force when
- * it was drawn. Hence a first burst after idleness counts right on average.
+ * Points become rarer where nothing has run for a while, and where the event
+ * loop, if there is one, wakes us as it begins to turn. The mean gap depends on
+ * the past alone, so that a point is as likely as any other to fall into what
+ * other threads do next, and stands for the gap that was in force when it was
+ * drawn.
  */
 static void
 cpu_jitter_pace(struct cpu_jitter *jitter, bool moved, int64_t now)
@@ -173,10 +185,30 @@ cpu_jitter_pace(struct cpu_jitter *jitter, bool moved, int64_t now)
     hits = jitter->still < STILL_LOOKS ? 1 : jitter->idle_hits;
 
     /* not where it is past a cell's begin: its point would be drawn twice */
-    if (hits != jitter->hits && jitter->gaps.cell_ns >= now) {
-        jitter->hits = hits;
-        atomic_store_explicit(&jitter->idle, hits != 1, memory_order_relaxed);
-        gap_sampler_set_mean(&jitter->gaps, jitter->period_ns * hits);
+    if (hits == jitter->hits || jitter->gaps.cell_ns < now) {
+        return;
+    }
+
+    if (hits == 1) {
+        loop_watcher_rise(LOOP_WATCHER_LOOKER);
+
+    } else if (!loop_watcher_sleep(LOOP_WATCHER_LOOKER, jitter->wake)) {
+        return;
+    }
+
+    jitter->hits = hits;
+    gap_sampler_set_mean(&jitter->gaps, jitter->period_ns * hits);
+}
+
+
+void
+cpu_jitter_turned(struct cpu_jitter *jitter)
+{
+    if (jitter->hits != 1) {
+        jitter->still = 0;
+        jitter->hits = 1;
+        gap_sampler_restart(&jitter->gaps, jitter->period_ns,
+                            clock_ns(CLOCK_MONOTONIC));
     }
 }
 
@@ -303,11 +335,11 @@ thread_lose_share(struct cpu_jitter *jitter, const struct look *look,
  * credited with; the rest is lost.
  */
 static void
-thread_hit(const struct look *look, struct thread_slot *slot)
+thread_hit(const struct look *look, struct thread_slot *slot, uint32_t points)
 {
     uint32_t periods;
 
-    periods = (look->n - look->fresh) * look->weight;
+    periods = points * look->weight;
 
     if (periods == 0) {
         return;
@@ -356,6 +388,8 @@ thread_hit_waiting(const struct look *look, struct thread_slot *slot,
 
     slot->doubt_waited_ns = waited;
     slot->doubt_used_ns = used_ns;
+    slot->doubt_late_ns
+        = used_ns >= look->elapsed_ns - AWAY_NS ? INT64_MAX : SAMPLE_LATE_NS;
     slot->doubt_weight = look->weight;
     memcpy(slot->doubt_points_ns, look->points,
            look->n * sizeof(look->points[0]));
@@ -422,10 +456,15 @@ thread_look(struct cpu_jitter *jitter, const struct look *look,
         return true;
     }
 
+    if (running && used >= look->elapsed_ns - AWAY_NS) {
+        thread_hit(look, slot, look->n);
+        return true;
+    }
+
     thread_lose_old(jitter, look, slot, share);
 
     if (running) {
-        thread_hit(look, slot);
+        thread_hit(look, slot, look->n - look->fresh);
     }
 
     return true;

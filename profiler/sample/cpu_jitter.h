@@ -50,11 +50,11 @@ struct cpu_jitter {
     uint32_t hits;
     uint32_t idle_hits;
 
-    /* That is an idle process'; read by other threads, too. */
-    _Atomic bool idle;
-
     /* Looks in a row before which nothing had run. */
     unsigned still;
+
+    /* What an idle process' event loop wakes us by. */
+    _Atomic uint32_t *wake;
 
     /* The thread that looks, and one that is no sign of work. */
     pid_t tid;
@@ -78,7 +78,10 @@ const char *cpu_jitter_probe(void);
  * in an idle process, too.
  */
 void cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
-                      pid_t regular);
+                      pid_t regular, _Atomic uint32_t *wake);
+
+/* The process was idle, and its event loop has begun to turn. */
+void cpu_jitter_turned(struct cpu_jitter *jitter);
 
 /* When the next look is due, CLOCK_MONOTONIC. */
 int64_t cpu_jitter_due(const struct cpu_jitter *jitter);

@@ -43,6 +43,14 @@ gap_sampler_start(struct gap_sampler *sampler, uint64_t seed, int64_t mean_ns,
                   int64_t now_ns)
 {
     sampler->state = seed;
+    gap_sampler_restart(sampler, mean_ns, now_ns);
+}
+
+
+void
+gap_sampler_restart(struct gap_sampler *sampler, int64_t mean_ns,
+                    int64_t now_ns)
+{
     sampler->mean_ns = mean_ns;
     gap_sampler_draw(sampler, now_ns);
 }
@@ -51,8 +59,7 @@ gap_sampler_start(struct gap_sampler *sampler, uint64_t seed, int64_t mean_ns,
 void
 gap_sampler_set_mean(struct gap_sampler *sampler, int64_t mean_ns)
 {
-    sampler->mean_ns = mean_ns;
-    gap_sampler_draw(sampler, sampler->cell_ns);
+    gap_sampler_restart(sampler, mean_ns, sampler->cell_ns);
 }
 
 

@@ -35,6 +35,10 @@ struct gap_sampler {
 };
 
 
+/* Cells begin anew, at now_ns. */
+void gap_sampler_restart(struct gap_sampler *sampler, int64_t mean_ns,
+                         int64_t now_ns);
+
 /* Any seed does. The first cell begins at now_ns. */
 void gap_sampler_start(struct gap_sampler *sampler, uint64_t seed,
                        int64_t mean_ns, int64_t now_ns);

@@ -9,11 +9,11 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 
+#include "../futex_wait.h"
 #include "../nprof_clock.h"
 #include "got_patch.h"
 #include "loop_hook.h"
 #include "request_scope.h"
-#include "signal_handler.h"
 
 
 struct loop_state loop_state;
@@ -80,7 +80,7 @@ loop_hook_start(int64_t threshold_ns)
     loop_state.waited = false;
     atomic_store(&loop_state.wait_start_ns, 0);
     atomic_store(&loop_state.turn_start_ns, 0);
-    atomic_store(&loop_state.watcher_sleeps, false);
+    atomic_store(&loop_state.sleepers, 0);
     atomic_store(&loop_state.thread, (uintptr_t) __builtin_thread_pointer());
 
     return 0;
@@ -181,6 +181,25 @@ loop_waits(void)
 }
 
 
+static void
+watchers_wake(void)
+{
+    int      error;
+    uint32_t i, sleepers;
+
+    error = errno;
+    sleepers = atomic_exchange(&loop_state.sleepers, 0);
+
+    for (i = 0; i < LOOP_WATCHERS; i++) {
+        if (sleepers & 1u << i) {
+            futex_flag_wake(atomic_load(&loop_state.wakes[i]));
+        }
+    }
+
+    errno = error;
+}
+
+
 /*
  * What follows the first wait is no turn: nginx's epoll module makes one while
  * the worker still starts, to see what the kernel can do.
@@ -188,8 +207,6 @@ loop_waits(void)
 static void
 turn_begin(void)
 {
-    int error;
-
     if (!loop_state.waited) {
         loop_state.waited = true;
         return;
@@ -198,11 +215,8 @@ turn_begin(void)
     /* sequentially consistent, as is loop_watcher_sleep(): one sees the other */
     atomic_store(&loop_state.turn_start_ns, clock_ns(CLOCK_MONOTONIC));
 
-    if (atomic_load(&loop_state.watcher_sleeps)) {
-        atomic_store(&loop_state.watcher_sleeps, false);
-        error = errno;
-        signal_wake_profiler();
-        errno = error;
+    if (atomic_load(&loop_state.sleepers) != 0) {
+        watchers_wake();
     }
 }
 
@@ -296,14 +310,22 @@ loop_stall_release(void)
 
 
 bool
-loop_watcher_sleep(void)
+loop_watcher_sleep(enum loop_watcher watcher, _Atomic uint32_t *wake)
 {
-    atomic_store(&loop_state.watcher_sleeps, true);
+    atomic_store(&loop_state.wakes[watcher], wake);
+    atomic_fetch_or(&loop_state.sleepers, 1u << watcher);
 
     if (loop_turn_start() != 0) {
-        atomic_store(&loop_state.watcher_sleeps, false);
+        loop_watcher_rise(watcher);
         return false;
     }
 
     return true;
+}
+
+
+void
+loop_watcher_rise(enum loop_watcher watcher)
+{
+    atomic_fetch_and(&loop_state.sleepers, ~(1u << watcher));
 }

@@ -30,6 +30,15 @@
 #define LOOP_STALLS 256
 
 
+/* Who may want to be woken when a turn begins: the profiler thread, and the one
+   that looks. */
+enum loop_watcher {
+    LOOP_WATCHER_PROFILER = 0,
+    LOOP_WATCHER_LOOKER,
+    LOOP_WATCHERS
+};
+
+
 /* A turn that was over the threshold; CLOCK_MONOTONIC, nanoseconds. */
 struct loop_stall {
     int64_t start_ns;
@@ -63,10 +72,12 @@ struct loop_state {
     _Atomic uint64_t slow_turns;
 
     /*
-     * Whether the profiler thread wants to be woken when a turn begins. Set by
-     * the profiler thread, cleared by the main thread.
+     * The watchers that want to be woken when a turn begins, a bit for each, set
+     * by itself and cleared by the main thread; and what they wait on
+     * (futex_wait.h).
      */
-    _Atomic bool watcher_sleeps;
+    _Atomic uint32_t          sleepers;
+    _Atomic uint32_t *_Atomic wakes[LOOP_WATCHERS];
 
     /* The stalls, a ring: written is stored by the main thread (release), read
        by the profiler thread. */
@@ -151,16 +162,19 @@ const struct loop_stall *loop_stall_peek(uint64_t end);
 void loop_stall_release(void);
 
 /*
- * Asks to be woken (signal_wake_profiler()) when a turn begins. Returns false
- * if one runs already. Profiler thread.
+ * Asks for futex_flag_wake(wake) when a turn begins, once. Returns false if one
+ * runs already. wake is used until loop_hook_stop(). The watcher's thread.
  */
-bool loop_watcher_sleep(void);
+bool loop_watcher_sleep(enum loop_watcher watcher, _Atomic uint32_t *wake);
 
-/* Whether the watcher sleeps still. Profiler thread. */
+/* It need not be woken any more. The watcher's thread. */
+void loop_watcher_rise(enum loop_watcher watcher);
+
+/* Whether the watcher sleeps still. Its own thread. */
 static inline bool
-loop_watcher_sleeps(void)
+loop_watcher_sleeps(enum loop_watcher watcher)
 {
-    return atomic_load(&loop_state.watcher_sleeps);
+    return (atomic_load(&loop_state.sleepers) & 1u << watcher) != 0;
 }
 
 

@@ -158,7 +158,7 @@ ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
  * Of the points of a doubtful look those that the thread was on a processor at.
  * It has one again, and so it is known since when it waited for it. A point
  * after that: it did not run. Shortly before: this is the stack. Long before,
- * but no longer than what it had run: lost.
+ * but no longer than what it had run: lost, unless it had run all the time.
  *
  * One that is woken waits for a processor, too, and did not run at points long
  * before; of the event loop, which is woken all the time, it is known how long
@@ -184,7 +184,7 @@ points_settle(struct thread_slot *slot, uint32_t n)
             continue;
         }
 
-        if (before <= SAMPLE_LATE_NS) {
+        if (before <= slot->doubt_late_ns) {
             hits += slot->doubt_weight;
         } else if (before <= slot->doubt_used_ns) {
             lost += slot->doubt_weight;

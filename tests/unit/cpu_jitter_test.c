@@ -37,6 +37,7 @@ static _Atomic pid_t started;
 
 static struct thread_list list;
 static struct cpu_jitter  jitter;
+static _Atomic uint32_t   wake;
 
 
 static void *
@@ -103,7 +104,7 @@ engine_start(pid_t looker)
     list.jitter = true;
     list.looker = looker;
     cr_assert_null(cpu_jitter_probe());
-    cpu_jitter_start(&jitter, PERIOD, 0);
+    cpu_jitter_start(&jitter, PERIOD, 0, &wake);
     thread_list_scan(&list, nothing, NULL);
     atomic_store(&signal_state.active, true);
 }
@@ -284,7 +285,7 @@ Test(cpu_jitter, waiting_threads_lose_their_share)
     slot = slot_of(atomic_load(&started));
 
     /* longer than a time slice: both have run between two looks */
-    cpu_jitter_start(&jitter, 10 * PERIOD, 0);
+    cpu_jitter_start(&jitter, 10 * PERIOD, 0, &wake);
     cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid));
     cr_assert_eq(look_for(3000000000, slot), 0);
     cpu = clock_ns(THREAD_CPU_CLOCK(slot->tid)) - cpu;
@@ -357,6 +358,45 @@ Test(cpu_jitter, an_idle_process_is_looked_at_less_often)
 }
 
 
+/* Looks until the process is idle, for five seconds at most. */
+static bool
+becomes_idle(void)
+{
+    int i;
+
+    for (i = 0; i < 250 && jitter.hits == 1; i++) {
+        (void) look_for(20000000, slot_of(getpid()));
+    }
+
+    return jitter.hits != 1;
+}
+
+
+/* An idle process' event loop ends that as it begins to turn. */
+Test(cpu_jitter, a_turn_ends_idleness)
+{
+    pthread_t thread;
+
+    thread = thread_start(block);
+    engine_start(gettid());
+    cr_assert(becomes_idle());
+    cr_assert(loop_watcher_sleeps(LOOP_WATCHER_LOOKER));
+
+    cpu_jitter_turned(&jitter);
+    cr_assert_eq(jitter.hits, 1);
+    cr_assert_leq(cpu_jitter_due(&jitter), clock_ns(CLOCK_MONOTONIC) + PERIOD);
+    cr_assert(becomes_idle());
+
+    /* but not while the loop turns */
+    cpu_jitter_turned(&jitter);
+    loop_state.turn_start_ns = 1;
+    (void) look_for(200000000, slot_of(getpid()));
+    cr_assert_eq(jitter.hits, 1);
+    loop_state.turn_start_ns = 0;
+    thread_end(thread);
+}
+
+
 /* Where no thread can be made to look all threads get timers after all. */
 Test(cpu_jitter, timers_take_its_place)
 {
@@ -399,6 +439,7 @@ own_slot(void)
     slot = slot_of(gettid());
     slot->doubt_waited_ns = run_delay_ns(slot->schedstat_fd);
     slot->doubt_used_ns = INT64_C(2000000000);
+    slot->doubt_late_ns = SAMPLE_LATE_NS;
     slot->doubt_weight = 1;
 
     return slot;

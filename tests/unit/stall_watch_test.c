@@ -10,6 +10,7 @@
 
 #include "nprof_clock.h"
 #include "sample/loop_hook.h"
+#include "sample/signal_handler.h"
 #include "stall_watch.h"
 
 
@@ -264,17 +265,18 @@ Test(stall_watch, sleeps_while_the_loop_does)
         cr_assert(stall_watch_look(watch));
     }
 
-    cr_assert(loop_watcher_sleeps());
+    cr_assert(loop_watcher_sleeps(LOOP_WATCHER_PROFILER));
 
     /* the hook wakes it */
     loop_state.turn_start_ns = INT64_MAX / 2;
-    loop_state.watcher_sleeps = false;
+    loop_state.sleepers = 0;
     cr_assert(stall_watch_look(watch));
     cr_assert_neq(stall_watch_due(watch), INT64_MAX);
 
     /* no sleep while a turn runs */
-    cr_assert_not(loop_watcher_sleep());
-    cr_assert_not(loop_watcher_sleeps());
+    cr_assert_not(
+        loop_watcher_sleep(LOOP_WATCHER_PROFILER, &signal_state.wake));
+    cr_assert_not(loop_watcher_sleeps(LOOP_WATCHER_PROFILER));
 }
 
 
