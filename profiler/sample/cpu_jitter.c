@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../counter_add.h"
 #include "../nprof_clock.h"
 #include "cpu_jitter.h"
 #include "run_delay.h"
@@ -210,16 +211,6 @@ cpu_jitter_turned(struct cpu_jitter *jitter)
         gap_sampler_restart(&jitter->gaps, jitter->period_ns,
                             clock_ns(CLOCK_MONOTONIC));
     }
-}
-
-
-/* The counters have one writer. */
-static inline void
-counter_add(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_store_explicit(
-        counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-        memory_order_relaxed);
 }
 
 

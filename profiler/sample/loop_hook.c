@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 
+#include "../counter_add.h"
 #include "../futex_wait.h"
 #include "../nprof_clock.h"
 #include "got_patch.h"
@@ -92,16 +93,6 @@ loop_hook_stop(void)
 {
     atomic_store(&loop_state.thread, 0);
     atomic_store(&loop_state.turn_start_ns, 0);
-}
-
-
-/* The counters have one writer, so they need no atomic addition. */
-static inline void
-counter_add(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_store_explicit(
-        counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-        memory_order_relaxed);
 }
 
 
