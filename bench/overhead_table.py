@@ -64,7 +64,7 @@ def _cost(cost):
             f'signal handler: {cost["handler_ns"] / 1e3:.2f} us in the mean '
             f'(aim: 2), 99 of 100 below {cost["handler_p99_ns"] / 1e3:.2f} us '
             "(aim: 10)",
-            f'profiler thread: {cost["sample_ns"] / 1e3:.1f} us a sample, '
+            f'its sampling threads: {cost["sample_ns"] / 1e3:.1f} us a sample, '
             f"{core:.2%} of a core at 100 samples/s (aim: 0.5%)",
             f'private memory: {cost["private_bytes"] / 2**20:.1f} MB more '
             "than without it (aim: 8)",
