@@ -108,13 +108,14 @@ def test_percentiles_of_a_distribution(share, bound):
 class Account:
     """A profiled side that says what it is told to."""
 
-    def __init__(self, runs, mean, samples, thread_ns, handler, private):
+    def __init__(self, runs, mean, samples, threads_ns, handler, private):
         self._private = private
         self._cost = {
             "handler_runs": runs,
             "handler_ns": mean,
             "samples": samples,
-            "profiler_thread_ns": thread_ns,
+            "profiler_thread_ns": threads_ns // 4 * 3,
+            "looker_thread_ns": threads_ns // 4,
             "export_thread_ns": 0,
             "handler": [
                 {"under_ns": bound, "runs": n} for bound, n in handler.items()

@@ -181,13 +181,14 @@ def test_small_alternate_stacks(hostile, what):
 
 
 def test_loader_that_is_locked(hostile):
-    """Samples wait in the ring, and no thread waits for ours."""
+    """Samples wait in the ring, as many as it holds, and no thread waits for
+    ours."""
     hostile.start()
     worker = hostile.worker
     stacks = profile_during(hostile, lambda: in_threads(
         lambda: trouble(hostile, LOCK, 700, "/pool"),
         lambda: [hostile.get("/x") for _ in range(100)]), 2)
-    assert count_with(stacks, "hold_ms", "start_thread") > 50
+    assert count_with(stacks, "hold_ms", "start_thread") > 20
     same_worker(hostile, worker)
 
 
