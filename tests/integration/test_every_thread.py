@@ -72,7 +72,7 @@ def test_pool_thread_that_burns(nginx, blocking):
     assert spent > 0.1 * BURNT_MS * 1e6
     assert abs(by_thread(profile)["nginx"] - spent) < 0.05 * spent
     seen = profile.total(1, "block_in_burn", "start_thread")
-    assert 0.9 * spent < seen < 1.05 * spent, (seen, spent)
+    assert 0.7 * spent < seen < 1.05 * spent, (seen, spent)
 
 
 def test_thread_that_comes_later(nginx, blocking):
