@@ -52,13 +52,14 @@ class NginxError(Exception):
 
 
 class Response:
-    """status (int), reason, headers (case-insensitive), body (bytes)."""
+    """status (int), reason, headers (case-insensitive), body (bytes); made of
+    http.client's, which is read to its end."""
 
-    def __init__(self, answer, body):
+    def __init__(self, answer):
         self.status = answer.status
         self.reason = answer.reason
         self.headers = answer.headers
-        self.body = body
+        self.body = answer.read()
 
     @property
     def text(self):
@@ -452,20 +453,27 @@ http {{
 
     # requests
 
-    def request(self, method, path, body=None, headers=None, port=None,
-                timeout=PATIENCE):
-        """One request on its own connection; a Response. `body`: bytes, str,
-        or an iterable of bytes, which is sent chunked."""
+    def send(self, method, path, body=None, headers=None, port=None,
+             timeout=PATIENCE):
+        """Sends one request on its own connection, which is returned: of
+        http.client, for getresponse() and close(). `body`: bytes, str, or an
+        iterable of bytes, which is sent chunked."""
         if isinstance(body, str):
             body = body.encode()
         connection = http.client.HTTPConnection(
             "127.0.0.1", port or self.port, timeout=timeout)
         try:
             connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return Response(answer, answer.read())
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        return connection
+
+    def request(self, method, path, body=None, **kwargs):
+        """As send(), and the Response."""
+        with contextlib.closing(
+                self.send(method, path, body, **kwargs)) as connection:
+            return Response(connection.getresponse())
 
     def get(self, path, **kwargs):
         return self.request("GET", path, **kwargs)
@@ -475,7 +483,7 @@ http {{
         headers = dict(headers or {})
         if content_type is not None:
             headers["Content-Type"] = content_type
-        return self.request("POST", path, body, headers, **kwargs)
+        return self.request("POST", path, body, headers=headers, **kwargs)
 
     def connect(self, timeout=PATIENCE, port=None):
         """A connected socket, for what no HTTP client would send."""

@@ -1,14 +1,14 @@
 """What held the event loop up: stall profiles and the histogram of turns."""
 
+import contextlib
 import os
 import statistics
 import subprocess
-import threading
 import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, SOURCE, wait_until
+from nginx_instance import ALGORITHMS, SOURCE, Response, wait_until
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -55,24 +55,32 @@ def block(nginx, how, ms):
 
 
 class Capture:
-    """A profile of the time that it is entered for, and a little more."""
+    """A profile of the time that it is entered for, and of what is left of the
+    seconds. The work must end within them."""
 
-    def __init__(self, nginx, path="stall", seconds=2):
+    def __init__(self, nginx, path="stall", seconds=3):
         self._nginx, self._path = nginx, f"{path}?seconds={seconds}"
-        self._thread = threading.Thread(target=self._run)
+        self._seconds = seconds
+        self._connection = None
+        self._end = None
         self.answer = None
         self.profile = None
 
-    def _run(self):
-        self.answer = self._nginx.get(f"/debug/pprof/{self._path}")
-
     def __enter__(self):
-        self._thread.start()
-        time.sleep(0.3)
+        self._connection = self._nginx.send(
+            "GET", f"/debug/pprof/{self._path}")
+        self._end = time.monotonic() + self._seconds
+        # a job that comes after, so the window has begun
+        status(self._nginx)
         return self
 
-    def __exit__(self, *_):
-        self._thread.join()
+    def __exit__(self, kind, *_):
+        late = time.monotonic() - self._end
+        with contextlib.closing(self._connection) as connection:
+            self.answer = Response(connection.getresponse())
+        if kind is not None:
+            return
+        assert late < 0, f"{late:.2f} s too long for {self._path}"
         assert self.answer.status == 200
         self.profile = Profile(self.answer.body).check()
 
@@ -91,7 +99,7 @@ def test_bubble_sort_is_named_with_its_duration(nginx, blocking):
         numbers += " " + numbers[:len(numbers) // 4]
         spent.append(nginx.post("/v1", numbers).json()["sort_ns"])
     before = status(nginx)["stall"]
-    with Capture(nginx, seconds=4) as capture:
+    with Capture(nginx, seconds=5) as capture:
         took = [nginx.post("/v1", numbers).json()["sort_ns"]
                 for _ in range(3)]
     profile = capture.profile
@@ -147,7 +155,7 @@ def test_what_blocks_is_named(nginx, blocking, how, names):
 def test_the_time_of_a_stall_is_divided(nginx, blocking, times, ms):
     """By time, not by stacks: of a long one they are taken ever less often."""
     configure(nginx, blocking)
-    with Capture(nginx, seconds=5) as capture:
+    with Capture(nginx, seconds=6) as capture:
         took = sum(block(nginx, BOTH, ms) for _ in range(times))
     profile = capture.profile
     assert profile.total(0) == times
@@ -160,7 +168,7 @@ def test_the_time_of_a_stall_is_divided(nginx, blocking, times, ms):
 def test_short_stalls_have_stacks(nginx, blocking):
     """Of 30 ms with a threshold of 10 ms, each; below it there is none."""
     configure(nginx, blocking, "profiler_stall_threshold 120ms;")
-    with Capture(nginx, seconds=3) as capture:
+    with Capture(nginx, seconds=5) as capture:
         for _ in range(10):
             block(nginx, SLEEP, 100)
         took = sum(block(nginx, SLEEP, 190) for _ in range(5))
