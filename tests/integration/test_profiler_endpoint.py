@@ -149,7 +149,8 @@ def test_symbol_names_addresses(profiled):
 
 @pytest.mark.parametrize("body,status", [
     (b"", 200), (b"+" * 100000, 200), (b"0x" + b"f" * 5000, 200),
-    (b"\0\xff0x12", 200), (b"0x1+" * 250000, 200), (b"x" * 1048577, 413)])
+    (b"\0\xff0x12", 200), (b"0x1+" * 250000, 200), (b"x" * 1048577, 413)],
+    ids=["empty", "separators", "digits", "binary", "many", "too long"])
 def test_symbol_bad_input(profiled, body, status):
     answer = profiled.post("/debug/pprof/symbol", body,
                            content_type="whatever")
