@@ -151,12 +151,14 @@ class K6(_Generator):
                 str(K6_SCRIPT)]
 
     def _environment(self):
-        # VERSION stays unset: the load runs through the swap.
+        # VERSION stays unset: the load runs through the swap. How fast answers
+        # have to come is for the demo's table to show, not for k6 to judge.
         environment = {k: v for k, v in os.environ.items() if k != "VERSION"}
         environment.update(
             TARGET=self.url, RATE=repr(1000 / self.period_ms / self.DRIFT),
             DURATION=repr(self.seconds), COUNT=str(self.numbers),
-            SUMMARY=str(self.summary), K6_CSV_TIME_FORMAT="unix_micro")
+            P95="60000", SUMMARY=str(self.summary),
+            K6_CSV_TIME_FORMAT="unix_micro")
         return environment
 
     def start(self):
