@@ -38,12 +38,16 @@ PLUGINS := $(ALGORITHMS)/libsort_v1.so $(ALGORITHMS)/libsort_v2.so \
            $(if $(HAVE_HWY),$(ALGORITHMS)/libsort_v3.so)
 
 all: modules plugins
-.PHONY: all modules plugins test test-long test-asan test-tsan bench format lint clean help
+.PHONY: all modules plugins install deb manifests test test-long test-asan \
+        test-tsan bench format lint clean help
 .DELETE_ON_ERROR:
 .PRECIOUS: $(BUILD)/obj/%.o
 
 help:
 	@echo 'make              the modules, libnprof.so and the plug-ins'
+	@echo 'make install      all of it, below PREFIX and DESTDIR'
+	@echo 'make deb          a package for this Debian, in $(BUILD)/deb'
+	@echo 'make manifests    render k8s/, into k8s/rendered'
 	@echo 'make test         unit and integration tests, the short tier'
 	@echo 'make test-long    all tests with the full numbers'
 	@echo 'make test-asan    what runs under AddressSanitizer and UBSan'
@@ -166,6 +170,57 @@ $(OBJ)/%.o: %.c
 $(OBJ)/%.o: %.cc
 	@mkdir -p $(@D)
 	$(CXX) $(CPPFLAGS) $(CXXFLAGS_ALL) -c -o $@ $<
+
+
+# Installation. Modules go where the installed nginx looks for them, unless
+# MODULES_DIR says otherwise.
+
+PREFIX ?= /usr/local
+MODULES_DIR ?= $(or $(shell $(NGINX) -V 2>&1 | \
+                 sed -n 's/.*--modules-path=\([^ ]*\).*/\1/p'),\
+                 $(PREFIX)/lib/nginx/modules)
+PLUGINS_DIR ?= $(PREFIX)/lib/nginx/count-plugins
+INCLUDE_DIR ?= $(PREFIX)/include/nginx-count-profiler
+
+install: all
+	install -d $(DESTDIR)$(MODULES_DIR) $(DESTDIR)$(PLUGINS_DIR) \
+	    $(DESTDIR)$(INCLUDE_DIR)
+	install -m 644 $(MODULES)/ngx_http_count_module.so \
+	    $(MODULES)/ngx_profiler_module.so $(MODULES)/libnprof.so \
+	    $(DESTDIR)$(MODULES_DIR)
+	install -m 644 $(PLUGINS) $(DESTDIR)$(PLUGINS_DIR)
+	install -m 644 algorithms/sort_plugin.h \
+	    profiler/nginx/ngx_profiler_label.h $(DESTDIR)$(INCLUDE_DIR)
+
+
+# The Debian package. dpkg-buildpackage writes beside the folder that it builds
+# in, so it gets a copy of what the package is made of.
+
+DEB := $(BUILD)/deb
+DEB_SRC := Makefile config README.md CHANGES.md ngx_http_count_module.c \
+           algorithms bench count debian docs profiler
+
+deb:
+	rm -rf $(DEB)
+	mkdir -p $(DEB)/source
+	cp -r $(DEB_SRC) $(DEB)/source
+	cd $(DEB)/source && dpkg-buildpackage -b -us -uc \
+	    > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
+	rm -rf $(DEB)/source
+	@ls $(DEB)/*.deb
+
+
+# The manifests as one file each, for `kubectl apply -f`
+
+RENDERED := load v1-v2 v1-v2-socket ab reload
+KUSTOMIZE ?= kubectl kustomize
+
+manifests:
+	mkdir -p k8s/rendered
+	for m in $(RENDERED); do \
+	    d=k8s/overlays/$$m; test -d $$d || d=k8s/$$m; \
+	    $(KUSTOMIZE) $$d > k8s/rendered/$$m.yaml || exit 1; \
+	done
 
 
 # Unit tests: a Criterion program per file, linked with all that is free of

@@ -17,10 +17,11 @@ export BUILD=${BUILD:-build}
 logs=$BUILD/test
 python=/usr/bin/python3
 passed=0 failed=0 skipped=0
+sets=(build demo test)
 
 for argument in "$@"; do
     case $argument in
-        --long) export LONG=1 ;;
+        --long) export LONG=1; sets=(build demo test deb long) ;;
         *) echo "Usage: ./test.sh [--long]" >&2; exit 2 ;;
     esac
 done
@@ -188,7 +189,7 @@ find_k6() {
 }
 
 mkdir -p "$logs" || exit 1
-demo/install_packages.sh "$logs/apt.log" build demo test ||
+demo/install_packages.sh "$logs/apt.log" "${sets[@]}" ||
     give_up "installing packages"
 build || give_up "make, see $logs/build.log"
 go_is_recent || skip "no Go 1.24 or later: profiles are not read by go tool pprof"
