@@ -1,0 +1,98 @@
+"""Dockerfile.nginx, built for real and run as it runs in a hardened pod."""
+
+import json
+import re
+import threading
+
+import pytest
+
+import container_engine
+from container_engine import Container
+from nginx_instance import LONG, SOURCE
+from pprof_profile import Profile
+
+DOCKERFILE = SOURCE / "Dockerfile.nginx"
+IMAGE = "nginx-count-profiler:1.0.0"
+PORT = 8080
+
+needs_engine = pytest.mark.skipif(
+    not LONG or bool(container_engine.missing()),
+    reason="LONG=1 only" if not LONG else
+    f"not here: {', '.join(container_engine.missing())}")
+
+
+@pytest.fixture(scope="module")
+def image():
+    container_engine.make_base()
+    container_engine.build_image(IMAGE, DOCKERFILE, SOURCE)
+    return IMAGE
+
+
+def test_context_has_all_that_is_copied():
+    """What the Dockerfile copies, and what `make deb` is made of, is let
+    through by .dockerignore, and is there."""
+    allowed = [line[1:] for line in
+               (SOURCE / ".dockerignore").read_text().splitlines()
+               if line.startswith("!")]
+    copied = [source for words in re.findall(
+        r"^COPY (?!--)(.*) \S+$", DOCKERFILE.read_text(), re.MULTILINE)
+        for source in words.split() if source != "."]
+    makefile = (SOURCE / "Makefile").read_text()
+    package = re.search(r"^DEB_SRC := ((?:.*\\\n)*.*)$", makefile,
+                        re.MULTILINE)[1].replace("\\\n", " ").split()
+    assert len(copied) > 4 and len(package) > 8
+    for path in copied + package:
+        assert (SOURCE / path).exists(), path
+        assert any(path == a or path.startswith(f"{a}/")
+                   for a in allowed), path
+
+
+@needs_engine
+def test_is_small(image):
+    """Megabytes on top of the base: nginx, its libraries and ours."""
+    added = (container_engine.image_size(image)
+             - container_engine.image_size(container_engine.BASE))
+    print(f"the image adds {added / 1e6:.1f} MB to its base")
+    assert added < 40e6
+
+
+@needs_engine
+def test_serves_and_profiles(image, tmp_path):
+    """All of it with nothing but a /tmp to write to; the profile has names,
+    files and lines; the stop signal drains."""
+    with Container(image, PORT) as container:
+        assert json.loads(container.curl("/count"))["version"] == "1.0.0"
+        assert json.loads(container.curl("/"))["count"] == 3000
+        status = json.loads(container.curl("/debug/pprof/status"))
+        assert status["cpu"]["degraded"] is None
+        assert container.inside("id", "-u").strip() == "10001"
+        assert re.search(r"CapEff:\s+0+$", container.inside(
+            "cat", "/proc/1/status"), re.MULTILINE)
+        profile = Profile(profile_under_load(container, tmp_path / "cpu"))
+        assert container.stop() == 0
+        assert not re.search(r"\[(warn|error|alert|emerg)\]",
+                             container.logs())
+    leaves = {names[0] for names, _, _ in profile.samples}
+    assert "bubble_sort" in leaves
+    files = {profile.strings[f.filename]: profile.strings[f.name]
+             for f in profile.functions.values()}
+    assert any(file.endswith("bubble_plugin.c") for file in files)
+
+
+def profile_under_load(container, path):
+    """A CPU profile of some seconds of /count."""
+    asking = threading.Thread(target=container.curl, args=(
+        "/debug/pprof/profile?seconds=5", "--output", str(path)))
+    asking.start()
+    while asking.is_alive():
+        container.curl("/count")
+    asking.join()
+    return path.read_bytes()
+
+
+@needs_engine
+def test_a_mounted_folder_chooses_the_plugin(image, tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "sort.conf").write_text("count_sort v2;\n")
+    with Container(image, PORT, [(tmp_path, "/etc/nginx/sort.d")]) as other:
+        assert json.loads(other.curl("/count"))["version"] == "2.0.0"
