@@ -125,7 +125,7 @@ $(NGX)/objs/Makefile: config $(NGINX_SRC)/conf_flags Makefile $(GLUE_NAMES)
 	cp -r $(NGINX_SRC) $(NGX)
 	cd $(NGX) && bash -c '. ./conf_flags && ./configure \
 	    "$${NGX_CONF_FLAGS[@]}" \
-	    --with-cc-opt="$(NGX_CC_OPT) -D_GNU_SOURCE $(SAN_FLAGS)" \
+	    --with-cc-opt="$(NGX_CC_OPT) $(SAN_FLAGS)" \
 	    --with-ld-opt="$(NGX_LD_OPT) $(SAN_FLAGS)" \
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(BUILD)/configure.log \
 	    || { tail -n 40 $(CURDIR)/$(BUILD)/configure.log >&2; exit 1; }

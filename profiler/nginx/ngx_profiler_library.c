@@ -6,9 +6,11 @@
  */
 
 
+/* nginx's own headers come first: they ask for dladdr() */
+#include "ngx_profiler.h"
+
 #include <dlfcn.h>
 
-#include "ngx_profiler.h"
 #include "nprof_build_id.h"
 
 

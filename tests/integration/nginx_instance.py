@@ -282,6 +282,7 @@ http {{
     def _environment(self):
         environment = dict(os.environ)
         environment.pop("PYTEST_CURRENT_TEST", None)  # may be very long
+        environment.pop("NGINX", None)  # nginx's own: sockets to inherit
         if SAN_PRELOAD:
             environment["LD_PRELOAD"] = SAN_PRELOAD
             environment.setdefault("ASAN_OPTIONS", "detect_leaks=0")
