@@ -1,19 +1,25 @@
-"""README.md and README.ja.md say the same, and what they show is true."""
+"""README.md and README.ja.md say the same, what documents show is true, and
+their commands run."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from nginx_instance import ALGORITHMS, MODULES, SOURCE
+from nginx_instance import ALGORITHMS, BUILD, MODULES, SOURCE
 
 sys.path.insert(0, str(SOURCE / "demo"))
 
 import readme_figures  # noqa: E402
 
 ENGLISH, JAPANESE = readme_figures.READMES
+DOCUMENTS = sorted([*SOURCE.glob("*.md"), *(SOURCE / "docs").glob("*.md")])
+PLUGINS = [ENGLISH, SOURCE / "docs" / "plugin-abi.md"]
 
 
 def code(text):
@@ -49,8 +55,111 @@ def test_both_have_as_many_sections_and_the_same_links():
         return sorted(re.findall(r"\]\(([^)]+)\)", text))
 
     assert links(english) == links(japanese)
-    for link in links(english):
-        assert (SOURCE / link).exists(), link
+
+
+def anchors(path):
+    """The anchors of a document's headings, as GitHub makes them."""
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", path.read_text(), re.M)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    for link in re.findall(r"\]\(([^)]+)\)", document.read_text()):
+        if link.startswith("https://"):
+            continue
+        name, _, anchor = link.partition("#")
+        path = document.parent / name if name else document
+        assert path.exists(), link
+        assert not anchor or anchor in anchors(path), link
+
+
+# The second word of a fence says why a command is not run here.
+NOT_RUN = {"cluster", "minutes"}
+
+
+def shell_blocks(document):
+    """(second word of the fence or empty, text) of each block of commands."""
+    return re.findall(r"^```sh ?(\w*)\n(.*?)^```$", document.read_text(),
+                      re.DOTALL | re.MULTILINE)
+
+
+def names_of_files(text):
+    """What looks like a file of ours in commands."""
+    return [word for word in re.findall(r"[\w./-]+", text)
+            if re.match(r"(demo|k6|k8s|tests|docs)/|\./\w+\.sh$|Dockerfile",
+                        word)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_are_sound(document):
+    """Each is a shell's, and names no file of ours that is not there. All are
+    in blocks that say so."""
+    text = document.read_text()
+    assert not re.findall(r"^```(?:bash|shell|console sh)", text, re.M)
+    for word, commands in shell_blocks(document):
+        assert word == "" or word in NOT_RUN
+        subprocess.run(["bash", "-n"], input=commands.encode(), check=True)
+        for name in names_of_files(commands):
+            assert (SOURCE / name).exists(), name
+
+
+def plugin_of(document):
+    """The plug-in that a document shows."""
+    return re.findall(r"^```c\n(.*?)^```$", document.read_text(),
+                      re.DOTALL | re.MULTILINE)[0]
+
+
+@pytest.fixture
+def served(nginx):
+    """An nginx that serves what the commands ask for; returns its port."""
+    nginx.write_file("conf/input.txt", "3 9 1 5 3\n")
+    nginx.write_conf(
+        modules=("ngx_http_count_module", "ngx_profiler_module"),
+        main="profiler on;",
+        http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;",
+        server="location = /count { count; count_sort v1; "
+               "count_input input.txt; } "
+               "location /debug/pprof/ { profiler_endpoint; }")
+    return nginx.start().port
+
+
+K6 = (os.environ.get("K6") or shutil.which("k6")
+      or shutil.which("k6", path=str(Path.home() / "go" / "bin")))
+# The Japanese README has the same commands.
+RUN_HERE = [document for document in DOCUMENTS if document != JAPANESE
+            and any(word == "" for word, _ in shell_blocks(document))]
+
+
+@pytest.mark.parametrize("document", RUN_HERE, ids=lambda path: path.name)
+def test_commands_run(document, served, nginx, tmp_path):
+    """All that need neither a cluster nor minutes, with this test's port and
+    seconds instead of minutes, in a folder that has what the sources have."""
+    for path in SOURCE.iterdir():
+        if path.name not in (".git", "build"):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "build").symlink_to(BUILD)
+    (tmp_path / "mine.c").write_text(
+        plugin_of(SOURCE / "docs" / "plugin-abi.md"))
+    for word, commands in shell_blocks(document):
+        if word != "" or ("k6 run" in commands and K6 is None):
+            continue
+        for shown, real in (
+                (r"127\.0\.0\.1:8080", f"127.0.0.1:{served}"),
+                (r"DURATION=5m", "P95=60000 DURATION=1s"),
+                (r"\bk6 run", f"{K6} run --quiet --no-usage-report"),
+                (r"build/apt\.log", f"{tmp_path}/apt.log"),
+                (r"^nginx -t", f"nginx -t -c {nginx.conf} -p {nginx.prefix}/"),
+                (r"^make", f"make -C {SOURCE} "
+                           f"BUILD={BUILD.relative_to(SOURCE)}")):
+            commands = re.sub(shown, real, commands, flags=re.MULTILINE)
+        done = subprocess.run(
+            ["bash", "-euc", commands], cwd=tmp_path,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=300, check=False,
+            env={name: value for name, value in os.environ.items()
+                 if not name.startswith("MAKE")})
+        assert done.returncode == 0, f"{commands}\n{done.stdout.decode()}"
 
 
 @pytest.mark.parametrize("readme", readme_figures.READMES,
@@ -88,12 +197,31 @@ def test_synopsis_works(nginx):
     assert answer == shown
 
 
-def test_example_plugin_compiles(tmp_path):
+@pytest.mark.parametrize("document", PLUGINS, ids=lambda path: path.name)
+def test_example_plugin_compiles(document, tmp_path):
     subprocess.run(
         ["gcc", "-x", "c", "-std=c11", "-Wall", "-Werror", "-shared", "-fPIC",
          "-Wno-unused-parameter", f"-I{SOURCE / 'algorithms'}",
          "-o", tmp_path / "mine.so", "-"],
-        input=example("c").encode(), check=True)
+        input=plugin_of(document).encode(), check=True)
+
+
+def test_example_plugin_sorts(nginx, tmp_path):
+    """The one that is to be written in twenty lines does what it says."""
+    source = plugin_of(SOURCE / "docs" / "plugin-abi.md")
+    assert len(source.splitlines()) <= 22
+    subprocess.run(
+        ["gcc", "-x", "c", "-shared", "-fPIC", f"-I{SOURCE / 'algorithms'}",
+         "-o", nginx.prefix / "libsort_v4.so", "-"], input=source.encode(),
+        check=True)
+    nginx.write_conf(
+        http=f"count_plugin v4 {nginx.prefix}/libsort_v4.so; count_sort v4;",
+        server="location = /count { count; }")
+    nginx.start()
+    answer = nginx.post("/count", "5 -1 9 3 3 0 7").json()
+    assert answer.pop("sort_ns") > 0
+    assert answer == {"algorithm": "shell", "version": "4.0.0", "count": 7,
+                      "distinct": 6, "min": -1, "max": 9, "median": 3}
 
 
 def test_every_directive_is_documented():
