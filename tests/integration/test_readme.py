@@ -237,3 +237,38 @@ def test_every_directive_is_documented():
     for readme in readme_figures.READMES:
         table = re.findall(r"^\| `([a-z_]+)[ `].*$", readme.read_text(), re.M)
         assert set(table) >= accepted
+
+
+def directives():
+    """(name, contexts, example, all that is said of it) of each directive."""
+    text = (SOURCE / "docs" / "directives.md").read_text()
+    found = []
+    for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        facts = dict(re.findall(r"^    (\w+): +(.*)$", section, re.MULTILINE))
+        found.append((section.split()[0], facts["Context"].split(", "),
+                      facts["Example"], section))
+    return found
+
+
+@pytest.mark.parametrize("name, contexts, example_of_it, section",
+                         directives(), ids=lambda value: value
+                         if isinstance(value, str) and " " not in value else "")
+def test_example_of_a_directive(nginx, name, contexts, example_of_it, section):
+    """nginx takes it in each of its contexts, and what fails is said."""
+    assert example_of_it.startswith(name) and "Failure:" in section
+    for shown, real in (("/usr/lib/nginx/count-plugins", ALGORITHMS),
+                        ("/etc/nginx/input/", f"{nginx.prefix}/")):
+        example_of_it = example_of_it.replace(shown, str(real))
+    plugin = ("" if name == "count_plugin" else
+              f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;")
+    sort = "" if name == "count_sort" else "count_sort v1;"
+    for context in contexts:
+        at = {context: example_of_it}
+        nginx.write_conf(
+            modules=("ngx_http_count_module", "ngx_profiler_module"),
+            main=at.get("main", ""),
+            http=f"{plugin} {sort} {at.get('http', '')}",
+            server=f"{at.get('server', '')} "
+                   f"location /x/ {{ {at.get('location', '')} }}")
+        status, output = nginx.test_conf()
+        assert status == 0, output
