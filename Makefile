@@ -90,7 +90,9 @@ BUILD_ID_H := $(BUILD)/include/nprof_build_id.h
 $(NPROF_OBJ): | $(BUILD)/gen/profile.pb-c.h $(BUILD_ID_H)
 $(OBJ)/profiler/%.o: CPPFLAGS += -I$(BUILD)/gen
 
-$(BUILD_ID_H): profiler/build_id.sh $(NPROF_SRC) $(NPROF_HDR) $(PROTO)
+# Of the glue's sources, too: what upstream's build makes of them has this id.
+$(BUILD_ID_H): profiler/build_id.sh $(NPROF_SRC) $(NPROF_HDR) $(PROTO) \
+               $(wildcard profiler/nginx/*.[ch])
 	@mkdir -p $(@D)
 	sh profiler/build_id.sh $@
 
