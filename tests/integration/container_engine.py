@@ -137,32 +137,51 @@ class Container:
     capability, no new privileges, the default seccomp profile; in a network
     of its own that has loopback only. A context manager."""
 
-    def __init__(self, image, port, mounts=()):
+    def __init__(self, image, port, mounts=(), tmp=None):
+        """mounts: (folder, path in the container), read-only. tmp: a folder
+        to have as /tmp, for what shares it; any user has to be able to write
+        there."""
         self._image = image
         self._port = port
         self._mounts = [f"--volume={source}:{target}:ro"
                         for source, target in mounts]
+        self._mounts.append(f"--volume={tmp}:/tmp" if tmp else "--tmpfs=/tmp")
         self.name = f"nginx-{secrets.token_hex(4)}"
+        self._names = []
 
     def __enter__(self):
         command("ip", "netns", "add", self.name)
         try:
             command("ip", "-n", self.name, "link", "set", "lo", "up")
-            podman("run", "--detach", f"--name={self.name}", "--pull=never",
-                   f"--network=ns:/var/run/netns/{self.name}", "--read-only",
-                   "--tmpfs=/tmp", "--cap-drop=ALL",
-                   "--security-opt=no-new-privileges",
-                   "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096",
-                   *self._mounts, self._image)
+            self._run(self.name, [
+                f"--network=ns:/var/run/netns/{self.name}"])
+            wait_until(self._answers, "the container serves")
         except BaseException:
             self.__exit__()
             raise
-        wait_until(self._answers, "the container serves")
         return self
 
+    def _run(self, name, options, *arguments):
+        self._names.append(name)
+        podman("run", "--detach", f"--name={name}", "--pull=never",
+               "--read-only", "--cap-drop=ALL",
+               "--security-opt=no-new-privileges",
+               "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096",
+               *options, *self._mounts, self._image, *arguments)
+
+    def beside(self, *arguments):
+        """Runs a command in a second container of the same image and mounts
+        that sees the processes of the first, as shareProcessNamespace has it;
+        returns its name."""
+        name = f"{self.name}-beside"
+        self._run(name, ["--network=none", f"--pid=container:{self.name}"],
+                  *arguments)
+        return name
+
     def __exit__(self, *_):
-        with contextlib.suppress(AssertionError):
-            podman("rm", "--force", self.name)
+        for name in reversed(self._names):
+            with contextlib.suppress(AssertionError):
+                podman("rm", "--force", "--time=0", name)
         command("ip", "netns", "del", self.name)
 
     def _answers(self):
@@ -177,8 +196,8 @@ class Container:
             "--max-time", "60", *options,
             f"http://127.0.0.1:{self._port}{path}")
 
-    def logs(self):
-        return podman("logs", self.name)
+    def logs(self, name=None):
+        return podman("logs", name or self.name)
 
     def inside(self, *arguments):
         """Runs a command in the container, as its user."""

@@ -5,10 +5,11 @@ import re
 import threading
 
 import pytest
+import yaml
 
 import container_engine
 from container_engine import Container
-from nginx_instance import LONG, SOURCE
+from nginx_instance import LONG, SOURCE, wait_until
 from pprof_profile import Profile
 
 DOCKERFILE = SOURCE / "Dockerfile.nginx"
@@ -96,3 +97,26 @@ def test_a_mounted_folder_chooses_the_plugin(image, tmp_path):
     (tmp_path / "sort.conf").write_text("count_sort v2;\n")
     with Container(image, PORT, [(tmp_path, "/etc/nginx/sort.d")]) as other:
         assert json.loads(other.curl("/count"))["version"] == "2.0.0"
+
+
+@needs_engine
+def test_a_reloader_beside_it(image, tmp_path):
+    """As overlay `reload` has it: another container with the same user, /tmp
+    and processes, no capability, and the command of the manifest."""
+    tmp_path.chmod(0o755)
+    sort_d, tmp = tmp_path / "sort.d", tmp_path / "tmp"
+    sort_d.mkdir()
+    tmp.mkdir()
+    tmp.chmod(0o1777)
+    (sort_d / "sort.conf").write_text("count_sort v1;\n")
+    patch = yaml.safe_load(
+        (SOURCE / "k8s/overlays/reload/reloader.yaml").read_text())
+    reloader = patch["spec"]["template"]["spec"]["containers"][1]
+    with Container(image, PORT, [(sort_d, "/etc/nginx/sort.d")],
+                   tmp) as container:
+        assert json.loads(container.curl("/count"))["version"] == "1.0.0"
+        name = container.beside(*reloader["command"])
+        (sort_d / "sort.conf").write_text("count_sort v2;\n")
+        wait_until(lambda: json.loads(container.curl("/count"))["version"]
+                   == "2.0.0", "nginx has reloaded")
+        assert "nginx reloads" in container.logs(name)
