@@ -169,6 +169,27 @@ def test_figures_are_ones_that_the_demo_printed(readme):
     assert readme_figures.shown(readme) == readme_figures.block(summary)
 
 
+@pytest.mark.parametrize("readme", readme_figures.READMES,
+                         ids=lambda path: path.name)
+def test_expected_results_are_the_demos(readme):
+    """The short table says what the kept summary does, rounded."""
+    summary = json.loads(readme_figures.KEPT.read_text())
+    rows = re.findall(r"^\|[^|]*\|([^|]*\d (?:%|ms)) \|([^|]*\d (?:%|ms)) \|$",
+                      readme.read_text(), re.MULTILINE)
+    shown = [[float(re.findall(r"[\d.]+", cell)[-1]) for cell in row]
+             for row in rows]
+    versions = [summary["versions"][v] for v in ("v1", "v2")]
+    largest = [max(f[v]["share"] for f in summary["functions"])
+               for v in ("v1", "v2")]
+    measured = [[100 * share for share in largest],
+                [v["cpu_ms_per_request"] for v in versions],
+                [v["latency_ms"]["p50"] for v in versions],
+                [v["latency_ms"]["p99"] for v in versions]]
+    assert len(shown) == len(measured)
+    for pair, exact in zip(shown, measured):
+        assert pair == pytest.approx(exact, rel=0.02)
+
+
 def example(language):
     found = re.findall(rf"^```{language}\n(.*?)^```$", ENGLISH.read_text(),
                        re.DOTALL | re.MULTILINE)
@@ -246,7 +267,7 @@ def directives():
     for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         facts = dict(re.findall(r"^    (\w+): +(.*)$", section, re.MULTILINE))
         found.append((section.split()[0], facts["Context"].split(", "),
-                      facts["Example"], section))
+                      facts.get("Example", ""), section))
     return found
 
 
