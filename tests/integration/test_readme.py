@@ -293,3 +293,22 @@ def test_example_of_a_directive(nginx, name, contexts, example_of_it, section):
                    f"location /x/ {{ {at.get('location', '')} }}")
         status, output = nginx.test_conf()
         assert status == 0, output
+
+
+def status_fields():
+    """What docs/troubleshooting.md says to look at in status."""
+    text = (SOURCE / "docs" / "troubleshooting.md").read_text()
+    columns = [row.split(" | ")[1] for row in text.splitlines()
+               if row.startswith("| ") and row.count(" | ") >= 2]
+    return sorted({name for column in columns
+                   for name in re.findall(r"`([a-z_]+\.[a-z_.*]+)`", column)})
+
+
+def test_fields_to_look_at_are_there(served, nginx):
+    status = nginx.get("/debug/pprof/status").json()
+    assert len(status_fields()) > 15
+    for name in status_fields():
+        value = status
+        for part in name.split("."):
+            assert part == "*" or part in value, name
+            value = next(iter(value.values())) if part == "*" else value[part]
