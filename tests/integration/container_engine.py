@@ -1,6 +1,6 @@
-"""Containers for tests, without a daemon and without a registry: buildah builds,
-podman runs, debootstrap makes the base image from this machine's own apt
-sources. All of it is kept below build/containers; nothing of the user's is
+"""Containers for tests, without a daemon and without a registry: buildah
+builds, podman runs, debootstrap makes the base image from this machine's own
+apt sources. All of it is kept below build/containers; nothing of the user's is
 seen or changed. Needs root.
 """
 
@@ -92,7 +92,7 @@ def make_base():
 
 def build_image(name, dockerfile, context):
     buildah("bud", "--isolation=chroot", "--pull-never", "--layers",
-            "-f", dockerfile, "-t", name, context, timeout=900)
+            "--force-rm", "-f", dockerfile, "-t", name, context, timeout=900)
 
 
 def image_size(name):

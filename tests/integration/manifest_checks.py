@@ -1,6 +1,6 @@
 """What is wrong with Kubernetes manifests, as a list of sentences: what the
-API server would refuse, what Pod Security `restricted` would, and what it would
-take and never run.
+API server would refuse, what Pod Security `restricted` would, and what would
+be taken and never run.
 """
 
 import functools

@@ -1,5 +1,5 @@
-"""What the image is made of, without an image: its nginx.conf and the sort.conf
-of each overlay on a local nginx, and the script that reloads."""
+"""What the image is made of, without an image: its nginx.conf and the
+sort.conf of each overlay on a local nginx, and the script that reloads."""
 
 import os
 import signal

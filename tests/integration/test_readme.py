@@ -272,8 +272,8 @@ def directives():
 
 
 @pytest.mark.parametrize("name, contexts, example_of_it, section",
-                         directives(), ids=lambda value: value
-                         if isinstance(value, str) and " " not in value else "")
+                         [pytest.param(*directive, id=directive[0])
+                          for directive in directives()])
 def test_example_of_a_directive(nginx, name, contexts, example_of_it, section):
     """nginx takes it in each of its contexts, and what fails is said."""
     assert example_of_it.startswith(name) and "Failure:" in section
