@@ -68,7 +68,7 @@ endif
 
 # libnprof.so: every folder of profiler/ but the glue
 
-STAGES := sample unwind aggregate symbolize encode
+STAGES := sample unwind aggregate symbolize encode instance
 PROTO := profiler/encode/profile.proto
 NPROF_SRC := $(wildcard profiler/*.c) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.c))

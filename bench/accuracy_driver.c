@@ -474,6 +474,7 @@ main(int argc, char **argv)
     config.rate = (uint32_t) atoi(argv[3]);
     config.types = NPROF_TYPE(NPROF_JOB_CPU);
     config.stall_threshold_ms = NPROF_STALL_THRESHOLD_MIN;
+    config.period_ms = NPROF_PERIOD_DEFAULT;
     config.cpu_engine
         = strcmp(argv[2], "jitter") == 0 ? NPROF_CPU_JITTER : NPROF_CPU_TIMERS;
 

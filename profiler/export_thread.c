@@ -6,31 +6,52 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/types.h>
 #include <unistd.h>
 
-#include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "futex_wait.h"
 #include "nprof_clock.h"
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
 #include "unwind/module_file.h"
-
-
-/* The longest sleep; it matters to nobody. */
-#define IDLE_NS 60000000000
+#include "window_job.h"
 
 
 void
-profiler_job_export(struct nprof_job *job)
+profiler_job_export(struct nprof_job *job, struct job_request *request,
+                    enum job_step step)
 {
     struct nprof *nprof = job->nprof;
 
-    job_queue_put(&nprof->exports, &job->link);
-    futex_flag_wake(&nprof->export_wake);
+    request->job = job;
+    request->step = step;
+    job_queue_put(&nprof->exports, &request->link);
+    futex_flag_wake(nprof->export_wake);
+}
+
+
+void
+profiler_notify(struct nprof *nprof, const char *format, ...)
+{
+    va_list                 arguments;
+    uint64_t                one = 1;
+    struct profiler_notice *notice;
+
+    notice = malloc(sizeof(*notice));
+    if (notice == NULL) {
+        return;
+    }
+
+    va_start(arguments, format);
+    vsnprintf(notice->text, sizeof(notice->text), format, arguments);
+    va_end(arguments);
+
+    job_queue_put(&nprof->notices, &notice->link);
+    (void) !write(nprof->event_fd, &one, sizeof(one));
 }
 
 
@@ -49,7 +70,7 @@ profiler_job_done(struct nprof_job *job)
 void
 profiler_job_free(struct nprof_job *job)
 {
-    stack_snapshot_free(job->since);
+    window_base_free(&job->base);
 
     if (job->profile != NULL) {
         stack_profile_free(job->profile);
@@ -144,36 +165,15 @@ symbols_export(struct nprof_job *job, struct symbolizer *symbolizer)
 }
 
 
-static int
-profile_export(struct nprof_job *job, struct symbolizer *symbolizer)
-{
-    int      rc;
-    uint8_t *bytes;
-
-    rc = pprof_encode(job->profile, symbolizer, EXPORT_GZIP_LEVEL, &bytes,
-                      &job->len);
-    if (rc == 0) {
-        job->data = bytes;
-    }
-
-    return rc;
-}
-
-
 static void
-job_export(struct nprof_job *job, struct symbolizer *symbolizer)
+symbol_job_export(struct nprof_job *job, struct symbolizer *symbolizer)
 {
-    if (job->profile == NULL || job->error != 0
-        || atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
+    if (job->profile == NULL || job->error != 0) {
         return;
     }
 
     files_open(job->profile);
-
-    job->error = job->kind == NPROF_JOB_SYMBOL
-                     ? symbols_export(job, symbolizer)
-                     : profile_export(job, symbolizer);
-
+    job->error = symbols_export(job, symbolizer);
     symbolizer_trim(symbolizer);
     stack_profile_free(job->profile);
     job->profile = NULL;
@@ -181,21 +181,47 @@ job_export(struct nprof_job *job, struct symbolizer *symbolizer)
 
 
 static void
-exports_run(struct nprof *nprof)
+job_step_do(struct nprof *nprof, struct job_request *request)
 {
-    struct job_link  *link, *next;
-    struct nprof_job *job;
+    bool              wanted;
+    struct nprof_job *job = request->job;
 
-    for (link = job_queue_take(&nprof->exports); link != NULL; link = next) {
-        next = link->next;
-        job = (struct nprof_job *) link;
+    wanted = !atomic_load(&nprof->stopping)
+             && !atomic_load_explicit(&job->abandoned, memory_order_relaxed);
 
-        if (!atomic_load(&nprof->stopping)) {
-            job_export(job, nprof->symbolizer);
+    if (request->step == JOB_BEGIN) {
+        if (wanted) {
+            window_job_open(job);
         }
 
-        profiler_job_done(job);
+        return;
     }
+
+    if (wanted && job->kind < NPROF_PROFILES) {
+        window_job_close(job);
+    } else if (wanted) {
+        symbol_job_export(job, nprof->symbolizer);
+    }
+
+    window_job_drop(job);
+    profiler_job_done(job);
+}
+
+
+/* Whether there was anything to do. */
+static bool
+exports_run(struct nprof *nprof)
+{
+    struct job_link *first, *link, *next;
+
+    first = job_queue_take(&nprof->exports);
+
+    for (link = first; link != NULL; link = next) {
+        next = link->next;
+        job_step_do(nprof, (struct job_request *) link);
+    }
+
+    return first != NULL;
 }
 
 
@@ -207,8 +233,18 @@ export_thread_main(void *data)
     thread_context_enter(EXPORT_THREAD_NAME, THREAD_CONTEXT_NICE);
 
     while (!atomic_load(&nprof->stopping)) {
-        (void) futex_flag_wait(&nprof->export_wake, IDLE_NS);
-        exports_run(nprof);
+        (void) futex_flag_wait(nprof->export_wake,
+                               nprof->leader.next_ns
+                                   - clock_ns(CLOCK_MONOTONIC));
+
+        /* until there is nothing: who waits for an answer uses up wake-ups */
+        while (exports_run(nprof)) {
+        }
+
+        if (!atomic_load(&nprof->stopping)) {
+            instance_leader_turn(&nprof->leader);
+        }
+
         atomic_store(&nprof->export_cpu_ns,
                      (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID));
     }

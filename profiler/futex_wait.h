@@ -1,7 +1,7 @@
 
 /*
  * A wake-up flag of one waiting thread: a futex word that is 1 from the wake
- * to the next wait.
+ * to the next wait. It may be in memory that processes share.
  */
 
 
@@ -33,8 +33,7 @@ futex_flag_wait(_Atomic uint32_t *flag, int64_t timeout_ns)
 
     if (timeout_ns > 0
         && atomic_load_explicit(flag, memory_order_acquire) == 0) {
-        (void) syscall(SYS_futex, flag, FUTEX_WAIT_PRIVATE, 0, &timeout, NULL,
-                       0);
+        (void) syscall(SYS_futex, flag, FUTEX_WAIT, 0, &timeout, NULL, 0);
     }
 
     /* acquire: pairs with the release of futex_flag_wake() */
@@ -47,7 +46,7 @@ static inline void
 futex_flag_wake(_Atomic uint32_t *flag)
 {
     if (atomic_exchange_explicit(flag, 1, memory_order_acq_rel) == 0) {
-        (void) syscall(SYS_futex, flag, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+        (void) syscall(SYS_futex, flag, FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 

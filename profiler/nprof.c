@@ -5,6 +5,7 @@
 
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "futex_wait.h"
+#include "instance/instance_memory.h"
 #include "nprof_build_id.h"
 #include "nprof_clock.h"
 #include "profile_types.h"
@@ -29,6 +31,7 @@
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
 #include "unwind/module_table.h"
+#include "window_job.h"
 
 
 #define PROFILER_STACK_SIZE (256 * 1024)
@@ -44,9 +47,16 @@ static struct nprof *nprof_running;
 static int
 profiler_prepare(void)
 {
+    int rc;
+
     /* a single process that reloads: the table is the profiler thread's */
     if (nprof_running != NULL) {
         return 0;
+    }
+
+    rc = instance_prepare();
+    if (rc != 0) {
+        return rc;
     }
 
     (void) module_table_update(&profiler_modules);
@@ -104,7 +114,7 @@ threads_start(struct nprof *nprof)
                            profiler_thread_main, nprof->profiler);
         if (rc != 0) {
             atomic_store(&nprof->stopping, true);
-            futex_flag_wake(&nprof->export_wake);
+            futex_flag_wake(nprof->export_wake);
             pthread_join(nprof->export_thread, NULL);
         }
     }
@@ -134,6 +144,73 @@ profiler_job_release(struct nprof_job *job)
 }
 
 
+static void
+notices_free(struct nprof *nprof)
+{
+    struct job_link *link, *next;
+
+    free(nprof->notice);
+
+    for (link = nprof->notice_list; link != NULL; link = next) {
+        next = link->next;
+        free(link);
+    }
+
+    for (link = job_queue_take(&nprof->notices); link != NULL; link = next) {
+        next = link->next;
+        free(link);
+    }
+}
+
+
+static void
+notify_lost(void *data, uint32_t pid)
+{
+    profiler_notify(data,
+                    "worker %" PRIu32 " ended without leaving what it had "
+                    "counted",
+                    pid);
+}
+
+
+/* This worker becomes one of the instance. */
+static int
+instance_begin(struct nprof *nprof)
+{
+    int                   rc;
+    struct instance_slot *own;
+
+    rc = instance_join();
+    if (rc != 0) {
+        return rc;
+    }
+
+    peer_begin();
+    own = instance_own_slot();
+    signal_state.wake = &own->profiler_wake;
+    nprof->export_wake = &own->export_wake;
+
+    nprof->leader.config = &nprof->config;
+    nprof->leader.main = profiler_modules.identities[0];
+    nprof->leader.registry = &nprof->registry;
+    nprof->leader.symbolizer = nprof->symbolizer;
+    nprof->leader.lost = notify_lost;
+    nprof->leader.lost_data = nprof;
+    instance_reap(notify_lost, nprof);
+
+    return 0;
+}
+
+
+/* What it has counted stays, if it could leave that. */
+static void
+instance_end(struct nprof *nprof)
+{
+    signal_wake_reset();
+    instance_leave(nprof->left);
+}
+
+
 /* No thread of ours runs. */
 static void
 nprof_free(struct nprof *nprof)
@@ -154,6 +231,9 @@ nprof_free(struct nprof *nprof)
         close(nprof->event_fd);
     }
 
+    module_registry_destroy(&nprof->registry);
+    notices_free(nprof);
+    instance_end(nprof);
     free(nprof);
 }
 
@@ -169,7 +249,8 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         || config->stall_threshold_ms < NPROF_STALL_THRESHOLD_MIN
         || config->stall_threshold_ms > NPROF_STALL_THRESHOLD_MAX
         || (config->cpu_engine != NPROF_CPU_TIMERS
-            && config->cpu_engine != NPROF_CPU_JITTER)) {
+            && config->cpu_engine != NPROF_CPU_JITTER)
+        || config->period_ms < NPROF_PERIOD_MIN) {
         return -EINVAL;
     }
 
@@ -188,19 +269,27 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         return rc;
     }
 
+    if (profiler_modules.n_identities == 0) {
+        (void) module_table_update(&profiler_modules);
+        if (profiler_modules.n_identities == 0) {
+            return -ENOEXEC;
+        }
+    }
+
     nprof = calloc(1, sizeof(*nprof));
     if (nprof == NULL) {
         return -ENOMEM;
     }
 
     nprof->config = *config;
+    nprof->config.server = config->server != NULL ? config->server : "";
     nprof->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
     rc = nprof->event_fd < 0 ? -errno
                              : profiler_create(nprof, &nprof->profiler);
     if (rc == 0) {
         nprof->symbolizer = symbolizer_create(NULL);
-        rc = nprof->symbolizer == NULL ? -ENOMEM : 0;
+        rc = nprof->symbolizer == NULL ? -ENOMEM : instance_begin(nprof);
     }
 
     if (rc == 0) {
@@ -233,7 +322,8 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
     loop_hook_stop();
     atomic_store(&nprof->stopping, true);
     signal_wake_profiler();
-    futex_flag_wake(&nprof->export_wake);
+    /* nor for other workers */
+    peer_limit_waits(0);
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
     deadline.tv_sec += timeout_ms / 1000;
@@ -267,6 +357,36 @@ profiler_start_warning(struct nprof *nprof)
 }
 
 
+static void
+profiler_hurry(struct nprof *nprof, unsigned timeout_ms)
+{
+    (void) nprof;
+    peer_limit_waits(clock_ns(CLOCK_MONOTONIC)
+                     + (int64_t) timeout_ms * 1000000);
+}
+
+
+static const char *
+profiler_next_notice(struct nprof *nprof)
+{
+    free(nprof->notice);
+    nprof->notice = NULL;
+
+    if (nprof->notice_list == NULL) {
+        nprof->notice_list = job_queue_take(&nprof->notices);
+    }
+
+    if (nprof->notice_list == NULL) {
+        return NULL;
+    }
+
+    nprof->notice = (struct profiler_notice *) nprof->notice_list;
+    nprof->notice_list = nprof->notice_list->next;
+
+    return nprof->notice->text;
+}
+
+
 static int
 profiler_event_fd(struct nprof *nprof)
 {
@@ -274,48 +394,20 @@ profiler_event_fd(struct nprof *nprof)
 }
 
 
-static void
-job_request_put(struct nprof_job *job, struct job_request *request, bool finish)
-{
-    request->job = job;
-    request->finish = finish;
-    job_queue_put(&job->nprof->requests, &request->link);
-    signal_wake_profiler();
-}
-
-
-static int
-profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
-                   const char *input, size_t input_len, void *owner,
-                   struct nprof_job **started)
+/* A job that is not started yet, in the list of all; NULL if memory lacks. */
+static struct nprof_job *
+job_create(struct nprof *nprof, enum nprof_job_kind kind, void *owner)
 {
     struct nprof_job *job;
 
-    if (kind < NPROF_PROFILES && !(nprof->config.types & NPROF_TYPE(kind))) {
-        return -ENOTSUP;
-    }
-
-    if (nprof->n_jobs == NPROF_JOBS_MAX) {
-        return -EAGAIN;
-    }
-
     job = calloc(1, sizeof(*job));
     if (job == NULL) {
-        return -ENOMEM;
-    }
-
-    if (input != NULL) {
-        job->input = strndup(input, input_len);
-        if (job->input == NULL) {
-            free(job);
-            return -ENOMEM;
-        }
+        return NULL;
     }
 
     job->nprof = nprof;
     job->kind = kind;
     job->owner = owner;
-    job->finished = kind >= NPROF_PROFILES;
 
     job->next = nprof->jobs;
     if (job->next != NULL) {
@@ -325,20 +417,123 @@ profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
     nprof->jobs = job;
     nprof->n_jobs++;
 
-    job_request_put(job, &job->start, false);
-    *started = job;
-
-    return 0;
+    return job;
 }
 
 
 static void
 profiler_job_finish(struct nprof_job *job)
 {
-    if (!job->finished) {
-        job->finished = true;
-        job_request_put(job, &job->finish, true);
+    if (job->finished) {
+        return;
     }
+
+    job->finished = true;
+
+    if (!atomic_load_explicit(&job->abandoned, memory_order_relaxed)) {
+        window_job_end(job);
+    }
+
+    profiler_job_export(job, &job->finish, JOB_EXPORT);
+}
+
+
+/* Whether there is such a worker, that may have anything to say. */
+static bool
+worker_exists(uint32_t pid)
+{
+    unsigned                    i;
+    const struct instance_slot *slot;
+
+    for (i = 0; i < instance_slots(); i++) {
+        slot = &instance.directory->slots[i];
+
+        if (atomic_load(&slot->state) == INSTANCE_LIVE
+            && atomic_load(&slot->pid) == pid) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static int
+profiler_window_start(struct nprof *nprof, enum nprof_job_kind kind,
+                      const struct nprof_window *window, void *owner,
+                      struct nprof_job **started)
+{
+    struct nprof_job *job;
+
+    if (kind >= NPROF_PROFILES || !(nprof->config.types & NPROF_TYPE(kind))) {
+        return -ENOTSUP;
+    }
+
+    if (window->worker != 0 && !worker_exists(window->worker)) {
+        return -ESRCH;
+    }
+
+    if (nprof->n_jobs == NPROF_JOBS_MAX) {
+        return -EAGAIN;
+    }
+
+    job = job_create(nprof, kind, owner);
+    if (job == NULL) {
+        return -ENOMEM;
+    }
+
+    job->window = *window;
+
+    if (window->whole || window->to_ns != 0) {
+        profiler_job_finish(job);
+    } else {
+        window_job_begin(job);
+        profiler_job_export(job, &job->start, JOB_BEGIN);
+    }
+
+    *started = job;
+
+    return 0;
+}
+
+
+static int
+profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
+                   const char *input, size_t input_len, void *owner,
+                   struct nprof_job **started)
+{
+    struct nprof_job         *job;
+    const struct nprof_window all = {0};
+
+    if (kind < NPROF_PROFILES) {
+        return profiler_window_start(nprof, kind, &all, owner, started);
+    }
+
+    if (nprof->n_jobs == NPROF_JOBS_MAX) {
+        return -EAGAIN;
+    }
+
+    job = job_create(nprof, kind, owner);
+    if (job == NULL) {
+        return -ENOMEM;
+    }
+
+    if (input != NULL) {
+        job->input = strndup(input, input_len);
+        if (job->input == NULL) {
+            profiler_job_release(job);
+            return -ENOMEM;
+        }
+    }
+
+    job->finished = true;
+    job->start.job = job;
+    job->start.step = JOB_PREPARE;
+    job_queue_put(&nprof->requests, &job->start.link);
+    signal_wake_profiler();
+    *started = job;
+
+    return 0;
 }
 
 
@@ -397,23 +592,46 @@ profiler_job_result(const struct nprof_job *job, const void **data, size_t *len)
 }
 
 
+/* Encodes one that has no samples. */
+static int
+empty_encode(struct stack_profile *profile, void **data, size_t *len)
+{
+    int      rc;
+    uint8_t *bytes;
+
+    profile->modules = profiler_modules.identities;
+    profile->n_modules = profiler_modules.n_identities;
+    profile->time_ns = clock_ns(CLOCK_REALTIME);
+
+    rc = pprof_encode(profile, NULL, EXPORT_GZIP_LEVEL, &bytes, len);
+    *data = rc == 0 ? bytes : NULL;
+
+    return rc;
+}
+
+
 static int
 profiler_empty_profile(enum nprof_job_kind kind, void **data, size_t *len)
 {
-    int                  rc;
-    uint8_t             *bytes;
     struct stack_profile profile;
 
     memset(&profile, 0, sizeof(profile));
     profile_type_describe(&profile, kind, NPROF_RATE_DEFAULT);
-    profile.modules = profiler_modules.identities;
-    profile.n_modules = profiler_modules.n_identities;
-    profile.time_ns = clock_ns(CLOCK_REALTIME);
 
-    rc = pprof_encode(&profile, NULL, EXPORT_GZIP_LEVEL, &bytes, len);
-    *data = rc == 0 ? bytes : NULL;
+    return empty_encode(&profile, data, len);
+}
 
-    return rc;
+
+static int
+profiler_foreign_profile(const char *name, void **data, size_t *len)
+{
+    struct stack_profile profile;
+
+    memset(&profile, 0, sizeof(profile));
+
+    return profile_type_describe_foreign(&profile, name)
+               ? empty_encode(&profile, data, len)
+               : -ENOENT;
 }
 
 
@@ -438,13 +656,17 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .stop = profiler_stop,
         .event_fd = profiler_event_fd,
         .job_start = profiler_job_start,
+        .window_start = profiler_window_start,
         .job_finish = profiler_job_finish,
+        .hurry = profiler_hurry,
+        .next_notice = profiler_next_notice,
         .job_abandon = profiler_job_abandon,
         .next_done = profiler_next_done,
         .job_owner = profiler_job_owner,
         .job_result = profiler_job_result,
         .job_free = profiler_job_release,
         .empty_profile = profiler_empty_profile,
+        .foreign_profile = profiler_foreign_profile,
         .labels = {
             .with = labels_with,
             .current = thread_label_current,

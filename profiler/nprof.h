@@ -6,6 +6,9 @@
  * loads it (dlopen with RTLD_LOCAL: what it links must reach nobody else)
  * compares abi, size and build_id with its own before it calls anything.
  *
+ * The workers that prepare() was called for are an instance: what they count is
+ * shown as one. A process without a master is an instance of its own.
+ *
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
  * `nprof-export` symbolizes and encodes. With the jitter engine the former
@@ -27,7 +30,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 5
+#define NPROF_ABI 6
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -45,8 +48,8 @@
 
 enum nprof_job_kind {
     /*
-     * Profiles (gzipped profile.proto) of the window from job_start() to
-     * job_finish(): of CPU time, of where threads spend time whether they run
+     * Profiles (gzipped profile.proto) of all workers of the instance, of the
+     * window from job_start() to job_finish(): of CPU time, of where threads spend time whether they run
      * or not, and of the event loop's turns that were too long.
      */
     NPROF_JOB_CPU = 0,
@@ -59,7 +62,11 @@ enum nprof_job_kind {
      */
     NPROF_JOB_SYMBOL,
 
-    /* The profiler's counters, as a JSON object. */
+    /*
+     * The profiler's counters: this worker's and the instance's, as a JSON
+     * object, or, if input is "prometheus", those of all workers in the text
+     * format of Prometheus.
+     */
     NPROF_JOB_STATUS
 };
 
@@ -72,6 +79,10 @@ enum nprof_job_kind {
 /* What can be asked for as a stall, milliseconds. */
 #define NPROF_STALL_THRESHOLD_MIN 1
 #define NPROF_STALL_THRESHOLD_MAX 60000
+
+/* The shortest period, and the one where nothing else is said, milliseconds. */
+#define NPROF_PERIOD_MIN 1000
+#define NPROF_PERIOD_DEFAULT 60000
 
 
 /* How CPU samples are taken; docs/accuracy.md compares the two. */
@@ -100,9 +111,40 @@ struct nprof_config {
     /* Where it can't work, the other is taken, and warning() says so. */
     enum nprof_cpu_engine cpu_engine;
 
+    /* How often what was counted is handed to who stores or sends it; 1 s or
+       more, milliseconds. */
+    uint32_t period_ms;
+
+    /* The most memory of what is kept of the last hour, bytes, shared by all
+       workers; 0: nothing is. */
+    uint64_t history_size;
+
+    /* Name and version of the program, for status: no character in it needs
+       escaping. Outlives the profiler. */
+    const char *server;
+
     /* Whether samples of the event loop get the labels of its requests: needs
        the calls of struct nprof_labels, and hooks socket I/O. */
     uint32_t request_labels;
+};
+
+
+/* What a profile is of; all zero: of all workers, from start to finish. */
+struct nprof_window {
+    /* Of that one only, a pid. */
+    uint32_t worker;
+
+    /* Not 0: all that was counted since the instance began. It is done without
+       job_finish(). */
+    uint32_t whole;
+
+    /*
+     * A window that lies behind, CLOCK_REALTIME in nanoseconds, of all workers;
+     * both 0: none. It is done without job_finish(), with -ENODATA if nothing
+     * is kept of that time.
+     */
+    int64_t from_ns;
+    int64_t to_ns;
 };
 
 
@@ -164,8 +206,8 @@ struct nprof_library {
     const char *build_id;
 
     /*
-     * In the master, before workers are forked, again at each reload: copies
-     * the unwind data of all modules and opens their files, so that workers
+     * In the master, before workers are forked, again at each reload: makes
+     * what they share, says that those of before drain, copies the unwind data of all modules and opens their files, so that workers
      * share both. Waits for the disk. Does nothing where a profiler runs: that
      * one follows the modules itself. Returns 0 or -errno.
      */
@@ -189,7 +231,8 @@ struct nprof_library {
      */
     int (*stop)(struct nprof *nprof, unsigned timeout_ms);
 
-    /* Readable (an eventfd) when next_done() has something to give. */
+    /* Readable (an eventfd) when next_done() or next_notice() have something
+       to give. */
     int (*event_fd)(struct nprof *nprof);
 
     /*
@@ -201,8 +244,24 @@ struct nprof_library {
                      const char *input, size_t input_len, void *owner,
                      struct nprof_job **job);
 
+    /*
+     * Starts a job of a profile for owner. Returns as job_start(), or -ESRCH if
+     * there is no such worker.
+     */
+    int (*window_start)(struct nprof *nprof, enum nprof_job_kind kind,
+                        const struct nprof_window *window, void *owner,
+                        struct nprof_job **job);
+
     /* Ends the window of a job that has one; nothing if it is ended. */
     void (*job_finish)(struct nprof_job *job);
+
+    /* The process exits soon: from now on other workers have timeout_ms to
+       answer. */
+    void (*hurry)(struct nprof *nprof, unsigned timeout_ms);
+
+    /* What happened that an administrator has to know, or NULL if there is no
+       more of it; valid until the next call. */
+    const char *(*next_notice)(struct nprof *nprof);
 
     /* Nobody wants the job any more: it is never given by next_done(). */
     void (*job_abandon)(struct nprof_job *job);
@@ -227,6 +286,12 @@ struct nprof_library {
      * or -errno.
      */
     int (*empty_profile)(enum nprof_job_kind kind, void **data, size_t *len);
+
+    /*
+     * The same of a profile that Go has and a worker has not: block, mutex,
+     * goroutine, threadcreate, and heap and allocs. -ENOENT: another name.
+     */
+    int (*foreign_profile)(const char *name, void **data, size_t *len);
 
     struct nprof_labels labels;
 };

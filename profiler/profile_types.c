@@ -4,6 +4,8 @@
  */
 
 
+#include <string.h>
+
 #include "profile_types.h"
 #include "wall_poll.h"
 
@@ -12,6 +14,9 @@ struct profile_type {
     const char               *name;
     struct profile_value_type values[STACK_VALUES];
     struct profile_value_type period;
+
+    /* See profile_type_gauges(). */
+    uint32_t gauges;
 
     /*
      * At most 3.6 MB for CPU and 1 MB for each other, of which only what was
@@ -68,10 +73,83 @@ profile_type_describe(struct stack_profile *profile, enum nprof_job_kind kind,
 }
 
 
+/* The types that Go's runtime/pprof gives them. */
+static const struct foreign_type {
+    const char               *name;
+    struct profile_value_type values[STACK_PROFILE_MAX_VALUES];
+    uint32_t                  n_values;
+    uint32_t                  shown;
+    struct profile_value_type period;
+} foreign_types[] = {
+    {"heap",
+     {{"alloc_objects", "count"},
+      {"alloc_space", "bytes"},
+      {"inuse_objects", "count"},
+      {"inuse_space", "bytes"}},
+     4,
+     3,
+     {"space", "bytes"}},
+    {"allocs",
+     {{"alloc_objects", "count"},
+      {"alloc_space", "bytes"},
+      {"inuse_objects", "count"},
+      {"inuse_space", "bytes"}},
+     4,
+     1,
+     {"space", "bytes"}},
+    {"block",
+     {{"contentions", "count"}, {"delay", "nanoseconds"}},
+     2,
+     1,
+     {"contentions", "count"}},
+    {"mutex",
+     {{"contentions", "count"}, {"delay", "nanoseconds"}},
+     2,
+     1,
+     {"contentions", "count"}},
+    {"goroutine", {{"goroutine", "count"}}, 1, 0, {"goroutine", "count"}},
+    {"threadcreate",
+     {{"threadcreate", "count"}},
+     1,
+     0,
+     {"threadcreate", "count"}},
+};
+
+
+bool
+profile_type_describe_foreign(struct stack_profile *profile, const char *name)
+{
+    size_t                     i;
+    const struct foreign_type *type;
+
+    for (i = 0; i < sizeof(foreign_types) / sizeof(foreign_types[0]); i++) {
+        type = &foreign_types[i];
+
+        if (strcmp(type->name, name) == 0) {
+            memcpy(profile->value_types, type->values, sizeof(type->values));
+            profile->n_value_types = type->n_values;
+            profile->default_value_type = type->shown;
+            profile->period_type = type->period;
+            profile->period = 1;
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 const char *
 profile_type_name(enum nprof_job_kind kind)
 {
     return types[kind].name;
+}
+
+
+uint32_t
+profile_type_gauges(enum nprof_job_kind kind)
+{
+    return types[kind].gauges;
 }
 
 

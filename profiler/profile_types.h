@@ -9,6 +9,8 @@
 #define NPROF_PROFILE_TYPES_H
 
 
+#include <stdbool.h>
+
 #include "aggregate/stack_table.h"
 #include "nprof.h"
 
@@ -20,8 +22,19 @@
 void profile_type_describe(struct stack_profile *profile,
                            enum nprof_job_kind kind, uint32_t rate);
 
+/* The same of a profile that Go has and a worker has not, by its name there;
+   false if it is none. */
+bool profile_type_describe_foreign(struct stack_profile *profile,
+                                   const char           *name);
+
 /* Its name in configuration and status, static. */
 const char *profile_type_name(enum nprof_job_kind kind);
+
+/*
+ * Its values that can go down, a set of bits: what is in use, say. They are of
+ * a process, and go with it; others only grow.
+ */
+uint32_t profile_type_gauges(enum nprof_job_kind kind);
 
 /* The bounds of its table, static. */
 const struct stack_table_bounds *profile_type_bounds(enum nprof_job_kind kind);

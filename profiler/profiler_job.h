@@ -3,10 +3,11 @@
  * A job, and the profiler that it is done by: what the event loop, the
  * profiler thread and the export thread hand to each other.
  *
- * A job has one owner at a time. job_start() puts it into the profiler
- * thread's queue; that thread keeps it while its window is open, and puts it
- * into the export thread's; that one puts it into the done queue, from where
- * the event loop takes it.
+ * A job has one owner at a time. One without a window is put into the profiler
+ * thread's queue, and by that into the export thread's. One of a profile is put
+ * into the latter's when its window begins, after the workers were asked for
+ * what they have counted so far, and again when it ends. The export thread puts
+ * it into the done queue, from where the event loop takes it.
  */
 
 
@@ -20,21 +21,40 @@
 #include <stdint.h>
 
 #include "aggregate/stack_table.h"
+#include "instance/instance_leader.h"
+#include "instance/peer_exchange.h"
+#include "instance/window_base.h"
 #include "job_queue.h"
 #include "nprof.h"
 #include "symbolize/symbolizer.h"
 
 
-/* What the event loop asks of the profiler thread. */
+/* What is to be done with a job, by the thread in whose queue the request is. */
+enum job_step {
+    /* The profiler thread: its part of a job without a window. */
+    JOB_PREPARE = 0,
+
+    /* The export thread: the window begins; it ends, or there is none. */
+    JOB_BEGIN,
+    JOB_EXPORT
+};
+
 struct job_request {
     struct job_link   link;
     struct nprof_job *job;
-    bool              finish;
+    enum job_step     step;
+};
+
+
+/* What an administrator has to know. */
+struct profiler_notice {
+    struct job_link link;
+    char            text[200];
 };
 
 
 struct nprof_job {
-    /* In the export or the done queue; first, so that a link is a job. */
+    /* In the done queue; first, so that a link is a job. */
     struct job_link link;
 
     struct nprof       *nprof;
@@ -57,10 +77,14 @@ struct nprof_job {
     /* Whether finish is queued or need not be; the event loop's. */
     bool finished;
 
-    /* The window's start, the profiler thread's. */
-    struct stack_snapshot *since;
-    int64_t                start_realtime_ns;
-    int64_t                start_monotonic_ns;
+    /* Of a profile: what it is of; what is asked of the workers where the
+       window begins and ends, at its time; and the base of it, the export
+       thread's. */
+    struct nprof_window  window;
+    struct peer_question begin;
+    struct peer_question end;
+    int64_t              end_monotonic_ns;
+    struct window_base   base;
 
     /* From the profiler thread to the export thread. */
     struct stack_profile *profile;
@@ -86,6 +110,7 @@ struct nprof {
     struct job_queue requests;
     struct job_queue exports;
     struct job_queue done;
+    struct job_queue notices;
 
     /* Set once, by stop(). */
     _Atomic bool stopping;
@@ -98,8 +123,16 @@ struct nprof {
        thread. */
     _Atomic uint64_t export_cpu_ns;
 
-    /* The export thread waits on this futex word. */
-    _Atomic uint32_t export_wake;
+    /* The export thread's while it runs. */
+    struct module_registry registry;
+    struct instance_leader leader;
+
+    /* The export thread waits on this futex word, that of the slot. */
+    _Atomic uint32_t *export_wake;
+
+    /* What this worker has counted is in the file. Stored by the profiler
+       thread before it ends. */
+    bool left;
 
     pthread_t profiler_thread;
     pthread_t export_thread;
@@ -107,8 +140,11 @@ struct nprof {
     /* Readable when done has a job. */
     int event_fd;
 
-    /* The event loop's: taken from done, not yet given to the caller. */
-    struct job_link *done_list;
+    /* The event loop's: taken from done and notices, not yet given to the
+       caller, and the last notice that was. */
+    struct job_link        *done_list;
+    struct job_link        *notice_list;
+    struct profiler_notice *notice;
 
     /* All jobs, the event loop's. */
     struct nprof_job *jobs;
@@ -119,8 +155,13 @@ struct nprof {
 /* Frees the job and all that it holds. By its owner. */
 void profiler_job_free(struct nprof_job *job);
 
-/* Hands a job over to the export thread. The profiler thread. */
-void profiler_job_export(struct nprof_job *job);
+/* Asks the export thread for a step. Any other thread, which has the job. */
+void profiler_job_export(struct nprof_job *job, struct job_request *request,
+                         enum job_step step);
+
+/* Tells the event loop. Any thread. */
+__attribute__((format(printf, 2, 3))) void
+profiler_notify(struct nprof *nprof, const char *format, ...);
 
 /*
  * The table of modules: filled by prepare() in the master, followed by the

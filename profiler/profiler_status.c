@@ -9,16 +9,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "instance/instance_memory.h"
+#include "nprof_build_id.h"
 #include "profile_types.h"
 #include "profiler_status.h"
 #include "sample/handler_cost.h"
 #include "sample/loop_hook.h"
+#include "worker_counters.h"
 
 
-/* Adds up what the handlers of living threads counted. */
-static uint32_t
-slots_sum(struct profiler_counters *sum)
+uint32_t
+profiler_status_sum(struct profiler_counters *sum)
 {
     size_t              i;
     uint32_t            threads;
@@ -58,13 +61,21 @@ print_degraded(FILE *out, const char *degraded)
 
 
 static void
+print_versions(FILE *out, const struct profiler_report *report)
+{
+    fprintf(out, "{\"worker\": %d, \"build_id\": \"%s\", \"server\": \"%s\",\n",
+            (int) getpid(), NPROF_BUILD_ID, report->config->server);
+}
+
+
+static void
 print_types(FILE *out, const struct profiler_report *report)
 {
     unsigned    kind;
     const char *separator;
 
     separator = "";
-    fputs("{\"types\": [", out);
+    fputs(" \"types\": [", out);
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         if (report->tables[kind] != NULL) {
@@ -215,7 +226,60 @@ print_stacks(FILE *out, const struct profiler_report *report)
         separator = ", ";
     }
 
-    fputs("}}\n", out);
+    fputs("}", out);
+}
+
+
+/* All workers of the instance. */
+static void
+print_workers(FILE *out)
+{
+    unsigned                    i;
+    const char                 *separator;
+    const struct instance_slot *slot;
+
+    separator = "";
+
+    for (i = 0; i < instance_slots(); i++) {
+        slot = &instance.directory->slots[i];
+
+        if (atomic_load(&slot->state) != INSTANCE_LIVE) {
+            continue;
+        }
+
+        fprintf(out,
+                "%s{\"pid\": %" PRIu32 ", \"state\": \"%s\", "
+                "\"started\": %" PRId64 ", \"samples\": %" PRIu64 "}",
+                separator, atomic_load(&slot->pid),
+                instance_slot_drains(slot) ? "draining" : "current",
+                atomic_load(&slot->started_ns) / 1000000000,
+                atomic_load(&slot->counters[WORKER_SAMPLES]));
+        separator = ",\n  ";
+    }
+}
+
+
+static void
+print_instance(FILE *out)
+{
+    struct instance_counts     counts;
+    struct instance_directory *directory = instance.directory;
+
+    instance_count(&counts);
+
+    fprintf(out,
+            ",\n \"instance\": {\"id\": \"%016" PRIx64
+            "\", \"leader\": %" PRIu32 ", \"workers_lost\": %" PRIu64
+            ", \"answers_missing\": %" PRIu64
+            ", \"messages_malformed\": %" PRIu64
+            ",\n  \"history\": {\"steps\": %u, \"bytes\": %" PRIu64
+            ", \"dropped\": %" PRIu64 "}, \"workers\": [",
+            directory->id, atomic_load(&directory->leader),
+            atomic_load(&directory->lost), atomic_load(&directory->unanswered),
+            atomic_load(&directory->malformed), counts.history_steps,
+            counts.history_bytes, atomic_load(&directory->history_dropped));
+    print_workers(out);
+    fputs("]}}\n", out);
 }
 
 
@@ -323,8 +387,9 @@ print_report(FILE *out, const struct profiler_report *report)
     struct profiler_counters sum;
 
     sum = *report->counters;
-    n_threads = slots_sum(&sum);
+    n_threads = profiler_status_sum(&sum);
 
+    print_versions(out, report);
     print_types(out, report);
 
     if (report->tables[NPROF_JOB_CPU] != NULL) {
@@ -353,6 +418,7 @@ print_report(FILE *out, const struct profiler_report *report)
             report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
 
     print_stacks(out, report);
+    print_instance(out);
 }
 
 

@@ -72,6 +72,10 @@ struct profiler_report {
 };
 
 
+/* Adds up what the handlers of living threads counted; returns the number of
+   those threads. */
+uint32_t profiler_status_sum(struct profiler_counters *sum);
+
 /*
  * Writes a JSON object. Returns 0 or -ENOMEM; *json is malloc'ed, the
  * caller's.

@@ -11,9 +11,10 @@
 
 #include "futex_wait.h"
 #include "nprof_clock.h"
-#include "profile_types.h"
+#include "profiler_snapshot.h"
 #include "profiler_state.h"
 #include "profiler_thread.h"
+#include "prometheus_text.h"
 #include "sample/label_set.h"
 #include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
@@ -26,6 +27,7 @@
 #include "thread_context.h"
 #include "unwind/stack_unwind.h"
 #include "wall_poll.h"
+#include "worker_counters.h"
 
 
 /*
@@ -51,6 +53,8 @@
 
 
 static void profiler_drain(struct profiler *profiler);
+static void profiler_report(const struct profiler  *profiler,
+                            struct profiler_report *report);
 static void profiler_requests(struct profiler *profiler, struct job_link *link);
 
 
@@ -93,7 +97,7 @@ profiler_wait(struct profiler *profiler)
         until = stall_watch_due(&profiler->stalls);
     }
 
-    return futex_flag_wait(&signal_state.wake,
+    return futex_flag_wait(signal_state.wake,
                            until - clock_ns(CLOCK_MONOTONIC));
 }
 
@@ -134,13 +138,14 @@ signal_check(struct profiler *profiler)
 
 
 /*
- * Takes in what there is. Requests are taken first: what was there when a
- * window was asked for is on the right side of its edge.
+ * Takes in what there is, and then answers workers that ask for it. Requests
+ * are taken first: what was sampled before one is known when it is done.
  */
 static void
 profiler_turn(struct profiler *profiler, int64_t now)
 {
-    struct job_link *requests;
+    struct job_link       *requests;
+    struct profiler_report report;
 
     requests = job_queue_take(&profiler->nprof->requests);
     profiler_drain(profiler);
@@ -153,9 +158,13 @@ profiler_turn(struct profiler *profiler, int64_t now)
         if (profiler->threads.task_fd >= 0) {
             thread_list_scan(&profiler->threads, profiler_drain_slot, profiler);
         }
+
+        profiler_report(profiler, &report);
+        worker_counters_store(&report, instance_own_slot()->counters);
     }
 
     profiler_requests(profiler, requests);
+    peer_answer_all(profiler_snapshot, profiler);
 }
 
 
@@ -208,6 +217,8 @@ profiler_thread_main(void *data)
     }
 
     looker_join(&profiler->looker);
+    profiler_drain(profiler);
+    nprof->left = profiler_leave(profiler);
     thread_context_leave(nprof);
 
     return NULL;
@@ -422,49 +433,6 @@ profiler_drain(struct profiler *profiler)
 }
 
 
-static void
-window_open(struct profiler *profiler, struct nprof_job *job)
-{
-    job->start_realtime_ns = clock_ns(CLOCK_REALTIME);
-    job->start_monotonic_ns = clock_ns(CLOCK_MONOTONIC);
-
-    if (job->kind == NPROF_JOB_WALL) {
-        wall_poll_settle(&profiler->wall, profiler->threads.n_slots,
-                         job->start_monotonic_ns);
-    }
-
-    job->since = stack_table_snapshot(profiler->tables[job->kind]);
-}
-
-
-static void
-window_close(struct profiler *profiler, struct nprof_job *job)
-{
-    int64_t now;
-
-    now = clock_ns(CLOCK_MONOTONIC);
-
-    if (job->kind == NPROF_JOB_WALL) {
-        wall_poll_settle(&profiler->wall, profiler->threads.n_slots, now);
-    }
-
-    if (job->since != NULL) {
-        job->profile
-            = stack_table_profile(profiler->tables[job->kind], job->since);
-    }
-
-    if (job->profile == NULL) {
-        job->error = -ENOMEM;
-        return;
-    }
-
-    profile_type_describe(job->profile, job->kind,
-                          profiler->nprof->config.rate);
-    job->profile->time_ns = job->start_realtime_ns;
-    job->profile->duration_ns = now - job->start_monotonic_ns;
-}
-
-
 /* What can't work here now: timers for the main thread may be had later; an
    engine that was not chosen is not. */
 static const char *
@@ -527,7 +495,10 @@ job_prepare(struct profiler *profiler, struct nprof_job *job)
 
     default: /* NPROF_JOB_STATUS */
         profiler_report(profiler, &report);
-        job->error = profiler_status_json(&report, &json, &len);
+        worker_counters_store(&report, instance_own_slot()->counters);
+        job->error = job->input != NULL && strcmp(job->input, "prometheus") == 0
+                         ? prometheus_text(profiler->nprof, &json, &len)
+                         : profiler_status_json(&report, &json, &len);
         if (job->error == 0) {
             job->data = json;
             job->len = len;
@@ -548,16 +519,7 @@ profiler_requests(struct profiler *profiler, struct job_link *link)
         next = link->next;
         request = (struct job_request *) link;
 
-        if (request->job->kind >= NPROF_PROFILES) {
-            job_prepare(profiler, request->job);
-            profiler_job_export(request->job);
-
-        } else if (!request->finish) {
-            window_open(profiler, request->job);
-
-        } else {
-            window_close(profiler, request->job);
-            profiler_job_export(request->job);
-        }
+        job_prepare(profiler, request->job);
+        profiler_job_export(request->job, &request->job->finish, JOB_EXPORT);
     }
 }

@@ -116,7 +116,7 @@ look_at_waiting(struct stall_watch *watch)
     if (watch->quiet > QUIET_LOOKS) {
         watch->quiet = 0;
         watch->asleep
-            = loop_watcher_sleep(LOOP_WATCHER_PROFILER, &signal_state.wake);
+            = loop_watcher_sleep(LOOP_WATCHER_PROFILER, signal_state.wake);
     }
 }
 

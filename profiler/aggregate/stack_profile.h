@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../sample/label_set.h"
 #include "../unwind/module_identity.h"
 #include "../unwind/stack_frame.h"
 
@@ -37,7 +38,7 @@ struct profile_sample {
     /* The name of the thread, "" if it is not known; static or owned. */
     const char *thread;
 
-    /* A label set of this process (label_set.h). */
+    /* A label set; see stack_profile_label(). */
     uint32_t labels;
 
     int64_t values[STACK_PROFILE_MAX_VALUES];
@@ -67,7 +68,31 @@ struct stack_profile {
 
     struct profile_sample *samples;
     size_t                 n_samples;
+
+    /*
+     * What label sets are numbers of: a profile of several processes has its
+     * own, of which [0] is none; NULL: those of this process (label_set.h).
+     */
+    const struct label *label_sets;
+    uint32_t            n_label_sets;
+
+    /* Bytes of its own mapping; 0: it is malloc'ed. */
+    size_t mapped;
 };
+
+
+/* One label of a set of the profile and, by its rest, the others, or NULL. */
+static inline const struct label *
+stack_profile_label(const struct stack_profile *profile, uint32_t set)
+{
+    if (profile->label_sets == NULL) {
+        return label_set_first(set);
+    }
+
+    return set == LABEL_SET_NONE || set >= profile->n_label_sets
+               ? NULL
+               : &profile->label_sets[set];
+}
 
 
 #endif /* NPROF_STACK_PROFILE_H */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "../sample/label_set.h"
 #include "../sample/thread_slot.h"
@@ -385,6 +386,15 @@ stack_table_overflows(const struct stack_table *table)
 }
 
 
+size_t
+stack_table_memory(const struct stack_table *table)
+{
+    return table->n_entries
+               * (sizeof(table->entries[0]) + sizeof(table->hash[0]))
+           + table->n_packed * sizeof(table->packed[0]) + sizeof(*table);
+}
+
+
 struct stack_snapshot *
 stack_table_snapshot(const struct stack_table *table)
 {
@@ -427,7 +437,7 @@ entry_growth(const struct stack_table *table, uint32_t i,
 
     for (v = 0; v < STACK_VALUES; v++) {
         values[v] = table->entries[i].values[v];
-        if (i < since->n_entries) {
+        if (since != NULL && i < since->n_entries) {
             values[v] -= since->values[i][v];
         }
         grew |= values[v] != 0;
@@ -437,12 +447,15 @@ entry_growth(const struct stack_table *table, uint32_t i,
 }
 
 
-/* The profile and its arrays in their final sizes, all still empty. */
+/*
+ * The profile and its arrays in their final sizes, all still empty. Mapped on
+ * their own: a worker makes many, and malloc() would keep the memory.
+ */
 static struct stack_profile *
 profile_allocate(const struct stack_table *table, size_t n_samples,
                  size_t n_frames)
 {
-    size_t                modules, samples, threads;
+    size_t                size, modules, samples, threads;
     unsigned char        *at;
     struct stack_profile *profile;
     struct stack_frame   *frames;
@@ -451,13 +464,16 @@ profile_allocate(const struct stack_table *table, size_t n_samples,
     samples = n_samples * sizeof(struct profile_sample);
     threads = sizeof(table->threads);
 
-    at = calloc(1, sizeof(*profile) + modules + samples
-                       + n_frames * sizeof(*frames) + threads);
-    if (at == NULL) {
+    size = sizeof(*profile) + modules + samples + n_frames * sizeof(*frames)
+           + threads;
+    at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+              -1, 0);
+    if (at == MAP_FAILED) {
         return NULL;
     }
 
     profile = (struct stack_profile *) at;
+    profile->mapped = size;
     at += sizeof(*profile);
     profile->modules = (struct module_identity **) at;
     at += modules;
@@ -500,6 +516,7 @@ stack_table_profile(const struct stack_table    *table,
     memcpy(threads, table->threads, sizeof(table->threads));
 
     profile->n_modules = table->modules->n_identities;
+    profile->n_value_types = STACK_VALUES;
     memcpy(profile->modules, table->modules->identities,
            profile->n_modules * sizeof(profile->modules[0]));
 
@@ -529,5 +546,9 @@ stack_table_profile(const struct stack_table    *table,
 void
 stack_profile_free(struct stack_profile *profile)
 {
-    free(profile);
+    if (profile->mapped != 0) {
+        munmap(profile, profile->mapped);
+    } else {
+        free(profile);
+    }
 }

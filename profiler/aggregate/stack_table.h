@@ -87,13 +87,17 @@ uint32_t stack_table_used(const struct stack_table *table);
 uint32_t stack_table_limit(const struct stack_table *table);
 uint64_t stack_table_overflows(const struct stack_table *table);
 
+/* Bytes that were used once. */
+size_t stack_table_memory(const struct stack_table *table);
+
 /* NULL if there is no memory; freed by stack_snapshot_free(). */
 struct stack_snapshot *stack_table_snapshot(const struct stack_table *table);
 
 void stack_snapshot_free(struct stack_snapshot *snapshot);
 
 /*
- * Makes the profile of what was added since the snapshot. The caller sets
+ * Makes the profile of what was added since the snapshot, or ever if that is
+ * NULL. The caller sets types,
  * period, time and duration. NULL if there is no memory; freed by
  * stack_profile_free(). The profile is independent of the table, but for the
  * modules' identities, which are as old as the process.

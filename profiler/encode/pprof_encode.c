@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "../sample/label_set.h"
 #include "gzip_buffer.h"
 #include "pprof_encode.h"
 #include "pprof_tables.h"
@@ -217,8 +216,8 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
 
     n = sample->thread != 0;
 
-    for (label = label_set_first(sample->labels); label != NULL;
-         label = label_set_first(label->rest)) {
+    for (label = stack_profile_label(e->profile, sample->labels); label != NULL;
+         label = stack_profile_label(e->profile, label->rest)) {
         n++;
     }
 
@@ -243,8 +242,8 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
         to++;
     }
 
-    for (label = label_set_first(sample->labels); label != NULL;
-         label = label_set_first(label->rest), to++) {
+    for (label = stack_profile_label(e->profile, sample->labels); label != NULL;
+         label = stack_profile_label(e->profile, label->rest), to++) {
         if (!label_text(e, label->name, &(*to)->key)
             || !label_text(e, label->value, &(*to)->str)) {
             return -ENOMEM;

@@ -72,10 +72,28 @@ ngx_int_t ngx_http_profiler_send_error(ngx_http_request_t *r, ngx_uint_t status,
  * goes away drops the job.
  */
 
-/* waits seconds before it finishes the job, if that has a window */
 ngx_int_t ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
-                                ngx_str_t *input, ngx_uint_t seconds,
-                                ngx_str_t *type, ngx_str_t *filename);
+                                ngx_str_t *input, ngx_str_t *type,
+                                ngx_str_t *filename);
+
+/* that of a profile: of seconds from now on, unless the window says what of */
+ngx_int_t ngx_http_profiler_run_window(ngx_http_request_t        *r,
+                                       enum nprof_job_kind        kind,
+                                       const struct nprof_window *window,
+                                       ngx_uint_t seconds, ngx_str_t *filename);
+
+
+/* profiles (ngx_http_profiler_profile.c) */
+ngx_int_t ngx_http_profiler_cpu(ngx_http_request_t *r);
+ngx_int_t ngx_http_profiler_wall(ngx_http_request_t *r);
+ngx_int_t ngx_http_profiler_stall(ngx_http_request_t *r);
+
+/* those of Go that a worker has nothing for: empty, since tools that scrape
+   them take a 404 for an error */
+ngx_int_t ngx_http_profiler_foreign(ngx_http_request_t *r);
+
+
+extern ngx_str_t ngx_http_profiler_octets;
 
 
 /* POST of addresses (ngx_http_profiler_symbol.c) */

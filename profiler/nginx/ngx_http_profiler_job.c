@@ -30,28 +30,30 @@ typedef struct {
 } ngx_http_profiler_ctx_t;
 
 
-static void ngx_http_profiler_timer(ngx_event_t *ev);
-static void ngx_http_profiler_done(void *data, const u_char *body, size_t len);
+static ngx_int_t ngx_http_profiler_wait(ngx_http_profiler_ctx_t *ctx,
+                                        ngx_msec_t               timeout);
+static void      ngx_http_profiler_timer(ngx_event_t *ev);
+static void ngx_http_profiler_done(void *data, const u_char *body, size_t len,
+                                   ngx_err_t err);
 static void ngx_http_profiler_cleanup(void *data);
 
 
-ngx_int_t
-ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
-                      ngx_str_t *input, ngx_uint_t seconds, ngx_str_t *type,
-                      ngx_str_t *filename)
+static ngx_http_profiler_ctx_t *
+ngx_http_profiler_create_ctx(ngx_http_request_t *r, ngx_str_t *type,
+                             ngx_str_t *filename)
 {
     ngx_http_cleanup_t      *cln;
     ngx_http_profiler_ctx_t *ctx;
 
     ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_profiler_ctx_t));
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     ctx->request = r;
     ctx->type = type;
     ctx->filename = filename;
-    ctx->finished = kind >= NPROF_PROFILES;
+    ctx->finished = 1;
 
     ctx->timer.handler = ngx_http_profiler_timer;
     ctx->timer.data = ctx;
@@ -59,11 +61,26 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
 
     cln = ngx_http_cleanup_add(r, 0);
     if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
     }
 
     cln->handler = ngx_http_profiler_cleanup;
     cln->data = ctx;
+
+    return ctx;
+}
+
+
+ngx_int_t
+ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
+                      ngx_str_t *input, ngx_str_t *type, ngx_str_t *filename)
+{
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = ngx_http_profiler_create_ctx(r, type, filename);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     ctx->job = ngx_profiler_job_start(kind, input, ngx_http_profiler_done, ctx,
                                       r->connection->log);
@@ -73,8 +90,56 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
             "the profiler is busy, see nginx's log");
     }
 
-    ngx_add_timer(&ctx->timer, ctx->finished ? NGX_HTTP_PROFILER_REPLY_TIMEOUT
-                                             : seconds * 1000);
+    return ngx_http_profiler_wait(ctx, NGX_HTTP_PROFILER_REPLY_TIMEOUT);
+}
+
+
+ngx_int_t
+ngx_http_profiler_run_window(ngx_http_request_t *r, enum nprof_job_kind kind,
+                             const struct nprof_window *window,
+                             ngx_uint_t seconds, ngx_str_t *filename)
+{
+    ngx_err_t                err;
+    ngx_http_profiler_ctx_t *ctx;
+
+    ctx = ngx_http_profiler_create_ctx(r, &ngx_http_profiler_octets, filename);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->job = ngx_profiler_window_start(kind, window, ngx_http_profiler_done,
+                                         ctx, r->connection->log, &err);
+
+    if (ctx->job == NULL && err == NGX_ESRCH) {
+        return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                            "no worker has that pid");
+    }
+
+    if (ctx->job == NULL) {
+        return ngx_http_profiler_send_error(
+            r, NGX_HTTP_SERVICE_UNAVAILABLE,
+            "the profiler is busy, see nginx's log");
+    }
+
+    if (window->whole || window->to_ns) {
+        return ngx_http_profiler_wait(ctx, NGX_HTTP_PROFILER_REPLY_TIMEOUT);
+    }
+
+    ctx->finished = 0;
+
+    return ngx_http_profiler_wait(ctx, seconds * 1000);
+}
+
+
+/* Until the job is done, or it is time to finish it. */
+static ngx_int_t
+ngx_http_profiler_wait(ngx_http_profiler_ctx_t *ctx, ngx_msec_t timeout)
+{
+    ngx_http_request_t *r;
+
+    r = ctx->request;
+
+    ngx_add_timer(&ctx->timer, timeout);
 
     r->read_event_handler = ngx_http_test_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
@@ -136,7 +201,8 @@ ngx_http_profiler_timer(ngx_event_t *ev)
 
 
 static void
-ngx_http_profiler_done(void *data, const u_char *body, size_t len)
+ngx_http_profiler_done(void *data, const u_char *body, size_t len,
+                       ngx_err_t err)
 {
     ngx_int_t                rc;
     ngx_http_request_t      *r;
@@ -151,7 +217,11 @@ ngx_http_profiler_done(void *data, const u_char *body, size_t len)
         ngx_del_timer(&ctx->timer);
     }
 
-    if (body == NULL) {
+    if (err == ENODATA) {
+        rc = ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                          "nothing is kept of that time");
+
+    } else if (body == NULL) {
         rc = ngx_http_profiler_send_error(
             r, NGX_HTTP_INTERNAL_SERVER_ERROR,
             "the profile failed, see nginx's log");

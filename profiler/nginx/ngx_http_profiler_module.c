@@ -8,9 +8,6 @@
 #include "ngx_http_profiler.h"
 
 
-#define NGX_HTTP_PROFILER_SECONDS 30
-
-
 typedef struct {
     ngx_str_t  name;
     ngx_uint_t methods;
@@ -24,15 +21,13 @@ static char     *ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                                   void *child);
 static char     *ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
+static ngx_int_t ngx_http_profiler_init_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
 static ngx_http_profiler_path_t *ngx_http_profiler_find(ngx_str_t *path);
 static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
                                            ngx_str_t          *path);
 static ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_index(ngx_http_request_t *r);
-static ngx_int_t ngx_http_profiler_cpu(ngx_http_request_t *r);
-static ngx_int_t ngx_http_profiler_wall(ngx_http_request_t *r);
-static ngx_int_t ngx_http_profiler_stall(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_cmdline(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
 
@@ -79,17 +74,17 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
     { ngx_string("profile"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_cpu,
-      "CPU of this worker over ?seconds=N (30)" },
+      "CPU of all workers over ?seconds=N (30)" },
 
     { ngx_string("wall"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_wall,
-      "where its threads spend time, running or not, over ?seconds=N (30)" },
+      "where threads spend time, running or not, over ?seconds=N (30)" },
 
     { ngx_string("stall"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_stall,
-      "what held its event loop up, over ?seconds=N (30)" },
+      "what held event loops up, over ?seconds=N (30)" },
 
     { ngx_string("symbol"),
       NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
@@ -104,7 +99,38 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
     { ngx_string("status"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_status,
-      "what the profiler of this worker counts, as JSON" },
+      "what the profiler counts, as JSON; ?format=prometheus" },
+
+    /* empty, and not listed */
+    { ngx_string("heap"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
+
+    { ngx_string("allocs"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
+
+    { ngx_string("block"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
+
+    { ngx_string("mutex"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
+
+    { ngx_string("goroutine"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
+
+    { ngx_string("threadcreate"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_foreign,
+      NULL },
 
     /* of Go's fgprof: for an exact location of that name, and not listed */
     { ngx_string("fgprof"),
@@ -129,7 +155,7 @@ ngx_module_t  ngx_http_profiler_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_profiler_init_process,        /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
     NULL,                                  /* exit process */
@@ -143,11 +169,12 @@ ngx_module_t  ngx_http_profiler_module = {
     (sizeof(ngx_http_profiler_paths) / sizeof(ngx_http_profiler_paths[0]))
 
 
-static ngx_str_t ngx_http_profiler_octets
-    = ngx_string("application/octet-stream");
 static ngx_str_t ngx_http_profiler_json = ngx_string("application/json");
 static ngx_str_t ngx_http_profiler_text
     = ngx_string("text/plain; charset=utf-8");
+static ngx_str_t ngx_http_profiler_exposition
+    = ngx_string("text/plain; version=0.0.4; charset=utf-8");
+static ngx_str_t ngx_http_profiler_prometheus = ngx_string("prometheus");
 static ngx_str_t ngx_http_profiler_html
     = ngx_string("text/html; charset=utf-8");
 
@@ -241,6 +268,19 @@ ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     pcf->endpoint = 1;
 
     return NGX_CONF_OK;
+}
+
+
+/*
+ * All of the life cycle is the core module's, which comes before the event
+ * modules. This one comes after them, with or without an http block.
+ */
+static ngx_int_t
+ngx_http_profiler_init_process(ngx_cycle_t *cycle)
+{
+    ngx_profiler_worker_listen(cycle);
+
+    return NGX_OK;
 }
 
 
@@ -419,107 +459,6 @@ ngx_http_profiler_index(ngx_http_request_t *r)
 }
 
 
-/* As Go does: what is no positive number means the default. */
-static ngx_int_t
-ngx_http_profiler_seconds(ngx_http_request_t *r)
-{
-    ngx_int_t seconds;
-    ngx_str_t value;
-
-    if (ngx_http_arg(r, (u_char *) "seconds", 7, &value) != NGX_OK) {
-        return NGX_HTTP_PROFILER_SECONDS;
-    }
-
-    seconds = ngx_atoi(value.data, value.len);
-
-    return seconds > 0 ? seconds : NGX_HTTP_PROFILER_SECONDS;
-}
-
-
-static ngx_int_t
-ngx_http_profiler_empty(ngx_http_request_t *r, enum nprof_job_kind kind,
-                        ngx_str_t *filename)
-{
-    void                       *data;
-    size_t                      len;
-    ngx_int_t                   rc;
-    const struct nprof_library *library;
-
-    library = ngx_profiler_library();
-
-    if (library == NULL || library->empty_profile(kind, &data, &len) != 0) {
-        return ngx_http_profiler_send_error(
-            r, NGX_HTTP_SERVICE_UNAVAILABLE,
-            "the profiler could not be loaded, see nginx's log");
-    }
-
-    rc = ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_octets,
-                                filename, data, len);
-    free(data);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_profiler_profile(ngx_http_request_t *r, enum nprof_job_kind kind,
-                          ngx_str_t *filename)
-{
-    ngx_int_t            seconds;
-    ngx_profiler_conf_t *pcf;
-
-    pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                               ngx_profiler_module);
-
-    seconds = ngx_http_profiler_seconds(r);
-
-    if (seconds > pcf->max_seconds) {
-        return ngx_http_profiler_send_error(
-            r, NGX_HTTP_BAD_REQUEST,
-            "seconds is larger than profiler_max_seconds");
-    }
-
-    if (r->method == NGX_HTTP_HEAD) {
-        return ngx_http_profiler_send_header(r, &ngx_http_profiler_octets,
-                                             filename);
-    }
-
-    if (!ngx_profiler_worker_collects(kind)) {
-        return ngx_http_profiler_empty(r, kind, filename);
-    }
-
-    return ngx_http_profiler_run(r, kind, NULL, seconds,
-                                 &ngx_http_profiler_octets, filename);
-}
-
-
-static ngx_int_t
-ngx_http_profiler_cpu(ngx_http_request_t *r)
-{
-    static ngx_str_t filename = ngx_string("profile");
-
-    return ngx_http_profiler_profile(r, NPROF_JOB_CPU, &filename);
-}
-
-
-static ngx_int_t
-ngx_http_profiler_wall(ngx_http_request_t *r)
-{
-    static ngx_str_t filename = ngx_string("wall");
-
-    return ngx_http_profiler_profile(r, NPROF_JOB_WALL, &filename);
-}
-
-
-static ngx_int_t
-ngx_http_profiler_stall(ngx_http_request_t *r)
-{
-    static ngx_str_t filename = ngx_string("stall");
-
-    return ngx_http_profiler_profile(r, NPROF_JOB_STALL, &filename);
-}
-
-
 static ngx_int_t
 ngx_http_profiler_cmdline(ngx_http_request_t *r)
 {
@@ -570,24 +509,61 @@ ngx_http_profiler_off_reason(void)
 
 
 static ngx_int_t
+ngx_http_profiler_status_off(ngx_http_request_t *r, ngx_str_t *type,
+                             ngx_uint_t prometheus)
+{
+    u_char      text[NGX_MAX_ERROR_STR];
+    u_char     *last;
+    const char *format;
+
+    format = prometheus
+                 ? "# HELP nginx_profiler_up Whether the profiler runs.\n"
+                   "# TYPE nginx_profiler_up gauge\n"
+                   "nginx_profiler_up 0\n"
+                 : "{\"profiler\": \"off\", \"reason\": \"%s\"}\n";
+
+    last = ngx_slprintf(text, text + sizeof(text), format,
+                        ngx_http_profiler_off_reason());
+
+    return ngx_http_profiler_send(r, NGX_HTTP_OK, type, NULL, text,
+                                  last - text);
+}
+
+
+static ngx_int_t
 ngx_http_profiler_status(ngx_http_request_t *r)
 {
-    u_char  off[NGX_MAX_ERROR_STR];
-    u_char *last;
+    ngx_str_t  format, *type;
+    ngx_uint_t prometheus;
+
+    prometheus = 0;
+    type = &ngx_http_profiler_json;
+
+    if (ngx_http_arg(r, (u_char *) "format", 6, &format) == NGX_OK) {
+        if (format.len == ngx_http_profiler_prometheus.len
+            && ngx_strncmp(format.data, ngx_http_profiler_prometheus.data,
+                           format.len)
+                   == 0) {
+            prometheus = 1;
+            type = &ngx_http_profiler_exposition;
+
+        } else if (format.len != 4
+                   || ngx_strncmp(format.data, "json", 4) != 0) {
+            return ngx_http_profiler_send_error(
+                r, NGX_HTTP_BAD_REQUEST,
+                "invalid value for \"format\" - must be json or prometheus");
+        }
+    }
 
     if (r->method == NGX_HTTP_HEAD) {
-        return ngx_http_profiler_send_header(r, &ngx_http_profiler_json, NULL);
+        return ngx_http_profiler_send_header(r, type, NULL);
     }
 
     if (!ngx_profiler_worker_running()) {
-        last = ngx_slprintf(off, off + sizeof(off),
-                            "{\"profiler\": \"off\", \"reason\": \"%s\"}\n",
-                            ngx_http_profiler_off_reason());
-
-        return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_json,
-                                      NULL, off, last - off);
+        return ngx_http_profiler_status_off(r, type, prometheus);
     }
 
-    return ngx_http_profiler_run(r, NPROF_JOB_STATUS, NULL, 0,
-                                 &ngx_http_profiler_json, NULL);
+    return ngx_http_profiler_run(
+        r, NPROF_JOB_STATUS, prometheus ? &ngx_http_profiler_prometheus : NULL,
+        type, NULL);
 }

@@ -127,6 +127,6 @@ ngx_http_profiler_symbol_run(ngx_http_request_t *r)
 
     input.len = n;
 
-    return ngx_http_profiler_run(r, NPROF_JOB_SYMBOL, &input, 0,
+    return ngx_http_profiler_run(r, NPROF_JOB_SYMBOL, &input,
                                  &ngx_http_profiler_plain, NULL);
 }

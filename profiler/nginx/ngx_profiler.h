@@ -29,6 +29,10 @@ typedef struct {
     /* the longest window that a client may ask for */
     ngx_int_t max_seconds;
 
+    /* memory for what lies behind */
+    size_t     history;
+    ngx_msec_t period;
+
     /* a location has profiler_endpoint */
     ngx_flag_t endpoint;
 } ngx_profiler_conf_t;
@@ -38,9 +42,11 @@ typedef struct ngx_profiler_job_s ngx_profiler_job_t;
 
 /*
  * Called in the event loop when a job is done. data is the job's result, valid
- * until the return, or NULL and len 0 if the job failed. The job is gone.
+ * until the return, or NULL and len 0 if the job failed with that errno, which
+ * is logged unless it is ENODATA. The job is gone.
  */
-typedef void (*ngx_profiler_done_pt)(void *ctx, const u_char *data, size_t len);
+typedef void (*ngx_profiler_done_pt)(void *ctx, const u_char *data, size_t len,
+                                     ngx_err_t err);
 
 
 extern ngx_module_t ngx_profiler_module;
@@ -59,6 +65,9 @@ void ngx_profiler_library_open(ngx_log_t *log);
 /* Life cycle of the worker's profiler; failures are logged, and harmless. */
 void ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf);
 void ngx_profiler_worker_stop(ngx_cycle_t *cycle);
+
+/* watches the profiler's eventfd: once there are events */
+void ngx_profiler_worker_listen(ngx_cycle_t *cycle);
 
 /* whether this worker has a profiler that runs */
 ngx_uint_t ngx_profiler_worker_running(void);
@@ -83,8 +92,17 @@ ngx_profiler_job_t *ngx_profiler_job_start(enum nprof_job_kind  kind,
                                            ngx_str_t           *input,
                                            ngx_profiler_done_pt done, void *ctx,
                                            ngx_log_t *log);
-void                ngx_profiler_job_finish(ngx_profiler_job_t *job);
-void                ngx_profiler_job_drop(ngx_profiler_job_t *job);
+
+/* the same of a profile; *err says why there is none: NGX_ESRCH is no such
+   worker, and is not logged */
+ngx_profiler_job_t *ngx_profiler_window_start(enum nprof_job_kind        kind,
+                                              const struct nprof_window *window,
+                                              ngx_profiler_done_pt       done,
+                                              void *ctx, ngx_log_t *log,
+                                              ngx_err_t *err);
+
+void ngx_profiler_job_finish(ngx_profiler_job_t *job);
+void ngx_profiler_job_drop(ngx_profiler_job_t *job);
 
 
 #endif /* NGX_PROFILER_H */

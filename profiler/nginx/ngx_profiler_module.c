@@ -10,6 +10,10 @@
 #include "ngx_profiler.h"
 
 
+/* milliseconds */
+#define NGX_PROFILER_PERIOD_MAX 3600000
+
+
 static void     *ngx_profiler_create_conf(ngx_cycle_t *cycle);
 static char     *ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf);
 static ngx_int_t ngx_profiler_init_module(ngx_cycle_t *cycle);
@@ -19,8 +23,9 @@ static char     *ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char     *ngx_profiler_check_threshold(ngx_conf_t *cf, void *post,
                                               void *data);
-static char     *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
-                                         void *conf);
+static char *ngx_profiler_check_period(ngx_conf_t *cf, void *post, void *data);
+static char *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
+                                     void *conf);
 
 
 static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
@@ -28,6 +33,8 @@ static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
 
 static ngx_conf_num_bounds_t ngx_profiler_seconds_bounds
     = {ngx_conf_check_num_bounds, 1, 3600};
+
+static ngx_conf_post_t ngx_profiler_period_post = {ngx_profiler_check_period};
 
 static ngx_conf_post_t ngx_profiler_threshold_post
     = {ngx_profiler_check_threshold};
@@ -83,6 +90,20 @@ static ngx_command_t  ngx_profiler_commands[] = {
       offsetof(ngx_profiler_conf_t, max_seconds),
       &ngx_profiler_seconds_bounds },
 
+    { ngx_string("profiler_history"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, history),
+      NULL },
+
+    { ngx_string("profiler_period"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, period),
+      &ngx_profiler_period_post },
+
       ngx_null_command
 };
 
@@ -128,6 +149,8 @@ ngx_profiler_create_conf(ngx_cycle_t *cycle)
     conf->stall_threshold = NGX_CONF_UNSET_MSEC;
     conf->cpu_engine = NGX_CONF_UNSET_UINT;
     conf->max_seconds = NGX_CONF_UNSET;
+    conf->history = NGX_CONF_UNSET_SIZE;
+    conf->period = NGX_CONF_UNSET_MSEC;
 
     return conf;
 }
@@ -143,6 +166,8 @@ ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_msec_value(pcf->stall_threshold, 10);
     ngx_conf_init_uint_value(pcf->cpu_engine, NPROF_CPU_ENGINE_DEFAULT);
     ngx_conf_init_value(pcf->max_seconds, 300);
+    ngx_conf_init_size_value(pcf->history, 16 * 1024 * 1024);
+    ngx_conf_init_msec_value(pcf->period, NPROF_PERIOD_DEFAULT);
 
     if (pcf->types == 0) {
         pcf->types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_STALL);
@@ -211,7 +236,7 @@ ngx_profiler_init_module(ngx_cycle_t *cycle)
 
     if (rc != 0) {
         ngx_log_error(NGX_LOG_ERR, cycle->log, -rc,
-                      "profiler could not read the unwind data of nginx");
+                      "profiler could not prepare what workers share");
     }
 
     return NGX_OK;
@@ -298,6 +323,22 @@ ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "type \"%V\" in \"%V\" directive %s", &value[i],
                            &cmd->name, reason);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_profiler_check_period(ngx_conf_t *cf, void *post, void *data)
+{
+    ngx_msec_t *period = data;
+
+    if (*period < NPROF_PERIOD_MIN || *period > NGX_PROFILER_PERIOD_MAX) {
+        ngx_conf_log_error(
+            NGX_LOG_EMERG, cf, 0, "value must be between %ds and %ds",
+            NPROF_PERIOD_MIN / 1000, NGX_PROFILER_PERIOD_MAX / 1000);
         return NGX_CONF_ERROR;
     }
 

@@ -39,12 +39,15 @@ struct ngx_profiler_job_s {
 };
 
 
-static ngx_int_t ngx_profiler_listen(ngx_log_t *log);
-static void      ngx_profiler_event_handler(ngx_event_t *ev);
-static void      ngx_profiler_done(struct nprof_job *done, ngx_log_t *log);
-static void      ngx_profiler_shutdown(ngx_event_t *ev);
-static void      ngx_profiler_jobs_finish(void);
-static void      ngx_profiler_jobs_flush(ngx_log_t *log);
+static ngx_profiler_job_t *ngx_profiler_job_create(ngx_profiler_done_pt done,
+                                                   void *ctx, ngx_log_t *log);
+static ngx_int_t           ngx_profiler_listen(ngx_log_t *log);
+static void                ngx_profiler_notices(ngx_log_t *log);
+static void                ngx_profiler_event_handler(ngx_event_t *ev);
+static void ngx_profiler_done(struct nprof_job *done, ngx_log_t *log);
+static void ngx_profiler_shutdown(ngx_event_t *ev);
+static void ngx_profiler_jobs_finish(void);
+static void ngx_profiler_jobs_flush(ngx_log_t *log);
 
 
 static struct nprof *ngx_profiler_running;
@@ -85,6 +88,9 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.types = conf->types;
     config.stall_threshold_ms = conf->stall_threshold;
     config.cpu_engine = conf->cpu_engine;
+    config.period_ms = conf->period;
+    config.history_size = conf->history;
+    config.server = NGINX_VER;
     config.request_labels
         = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
 
@@ -124,7 +130,9 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
     ngx_time_update();
     start = ngx_current_msec;
 
+    ngx_profiler_library()->hurry(nprof, NGX_PROFILER_CUT_TIMEOUT / 2);
     ngx_profiler_jobs_flush(cycle->log);
+    ngx_profiler_notices(cycle->log);
 
     ngx_time_update();
     spent = ngx_min(ngx_current_msec - start, NGX_PROFILER_CUT_TIMEOUT);
@@ -200,17 +208,10 @@ ngx_profiler_job_start(enum nprof_job_kind kind, ngx_str_t *input,
     int                 rc;
     ngx_profiler_job_t *job;
 
-    if (ngx_profiler_listen(log) != NGX_OK) {
-        return NULL;
-    }
-
-    job = ngx_alloc(sizeof(ngx_profiler_job_t), log);
+    job = ngx_profiler_job_create(done, ctx, log);
     if (job == NULL) {
         return NULL;
     }
-
-    job->done = done;
-    job->ctx = ctx;
 
     rc = ngx_profiler_library()->job_start(
         ngx_profiler_running, kind, input ? (char *) input->data : NULL,
@@ -223,6 +224,61 @@ ngx_profiler_job_start(enum nprof_job_kind kind, ngx_str_t *input,
     }
 
     ngx_queue_insert_tail(&ngx_profiler_jobs, &job->queue);
+
+    return job;
+}
+
+
+ngx_profiler_job_t *
+ngx_profiler_window_start(enum nprof_job_kind        kind,
+                          const struct nprof_window *window,
+                          ngx_profiler_done_pt done, void *ctx, ngx_log_t *log,
+                          ngx_err_t *err)
+{
+    ngx_profiler_job_t *job;
+
+    *err = NGX_ENOMEM;
+
+    job = ngx_profiler_job_create(done, ctx, log);
+    if (job == NULL) {
+        return NULL;
+    }
+
+    *err = -ngx_profiler_library()->window_start(ngx_profiler_running, kind,
+                                                 window, job, &job->job);
+
+    if (*err != 0) {
+        if (*err != ESRCH) {
+            ngx_log_error(NGX_LOG_ERR, log, *err,
+                          "profiler could not start a job");
+        }
+
+        ngx_free(job);
+        return NULL;
+    }
+
+    ngx_queue_insert_tail(&ngx_profiler_jobs, &job->queue);
+
+    return job;
+}
+
+
+static ngx_profiler_job_t *
+ngx_profiler_job_create(ngx_profiler_done_pt done, void *ctx, ngx_log_t *log)
+{
+    ngx_profiler_job_t *job;
+
+    if (ngx_profiler_listen(log) != NGX_OK) {
+        return NULL;
+    }
+
+    job = ngx_alloc(sizeof(ngx_profiler_job_t), log);
+    if (job == NULL) {
+        return NULL;
+    }
+
+    job->done = done;
+    job->ctx = ctx;
 
     return job;
 }
@@ -263,9 +319,35 @@ ngx_profiler_jobs_finish(void)
 }
 
 
+void
+ngx_profiler_worker_listen(ngx_cycle_t *cycle)
+{
+    if (ngx_profiler_running) {
+        (void) ngx_profiler_listen(cycle->log);
+    }
+}
+
+
+static void
+ngx_profiler_notices(ngx_log_t *log)
+{
+    const char *notice;
+
+    for (;;) {
+        notice = ngx_profiler_library()->next_notice(ngx_profiler_running);
+
+        if (notice == NULL) {
+            break;
+        }
+
+        ngx_log_error(NGX_LOG_WARN, log, 0, "profiler: %s", notice);
+    }
+}
+
+
 /*
- * At the first job, since connections do not exist yet in init_process of a
- * module that comes before the event modules. A channel's connection, unlike
+ * Once connections exist: they do not yet in init_process of a module that
+ * comes before the event modules. A channel's connection, unlike
  * others, may be open when the worker exits.
  */
 static ngx_int_t
@@ -331,6 +413,8 @@ ngx_profiler_event_handler(ngx_event_t *ev)
 
         ngx_profiler_done(done, ev->log);
     }
+
+    ngx_profiler_notices(ev->log);
 }
 
 
@@ -349,13 +433,16 @@ ngx_profiler_done(struct nprof_job *done, ngx_log_t *log)
     rc = library->job_result(done, &data, &len);
 
     if (rc != 0) {
-        ngx_log_error(NGX_LOG_ERR, log, -rc, "profiler job failed");
+        if (rc != -ENODATA) {
+            ngx_log_error(NGX_LOG_ERR, log, -rc, "profiler job failed");
+        }
+
         data = NULL;
         len = 0;
     }
 
     ngx_queue_remove(&job->queue);
-    job->done(job->ctx, data, len);
+    job->done(job->ctx, data, len, -rc);
 
     ngx_free(job);
     library->job_free(done);

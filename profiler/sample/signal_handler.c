@@ -33,7 +33,10 @@
 #define WAKE_NS 25000
 
 
-struct signal_state signal_state;
+/* Where there is no instance whose other workers may wake us. */
+static _Atomic uint32_t own_wake;
+
+struct signal_state signal_state = {.wake = &own_wake};
 struct thread_slot  thread_slots[THREAD_SLOTS];
 struct handler_cost handler_cost;
 
@@ -225,7 +228,14 @@ hits_take(struct thread_slot *slot)
 void
 signal_wake_profiler(void)
 {
-    futex_flag_wake(&signal_state.wake);
+    futex_flag_wake(signal_state.wake);
+}
+
+
+void
+signal_wake_reset(void)
+{
+    signal_state.wake = &own_wake;
 }
 
 

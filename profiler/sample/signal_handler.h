@@ -39,9 +39,10 @@ struct signal_state {
 
     /*
      * The profiler thread waits on this futex word: 1 means that there is
-     * work. Set by handlers (ring half full) and by other threads.
+     * work. Set by handlers (ring half full), by other threads, and, where it
+     * is that of an instance's slot, by other workers.
      */
-    _Atomic uint32_t wake;
+    _Atomic uint32_t *wake;
 };
 
 
@@ -61,6 +62,9 @@ void signal_handler(int signo, siginfo_t *info, void *context);
 
 /* Wakes the profiler thread. Any thread; async-signal-safe. */
 void signal_wake_profiler(void);
+
+/* No other worker can wake it any more. No thread of ours runs. */
+void signal_wake_reset(void);
 
 
 #endif /* NPROF_SIGNAL_HANDLER_H */

@@ -21,7 +21,11 @@ _CALLS = (
     ("event_fd", ctypes.c_int, (_POINTER,)),
     ("job_start", ctypes.c_int, (_POINTER, ctypes.c_int, ctypes.c_char_p,
                                  ctypes.c_size_t, _POINTER, _POINTER)),
+    ("window_start", ctypes.c_int, (_POINTER, ctypes.c_int, _POINTER,
+                                    _POINTER, _POINTER)),
     ("job_finish", None, (_POINTER,)),
+    ("hurry", None, (_POINTER, ctypes.c_uint)),
+    ("next_notice", ctypes.c_char_p, (_POINTER,)),
     ("job_abandon", None, (_POINTER,)),
     ("next_done", _POINTER, (_POINTER,)),
     ("job_owner", _POINTER, (_POINTER,)),
@@ -29,6 +33,15 @@ _CALLS = (
     ("job_free", None, (_POINTER,)),
     ("empty_profile", ctypes.c_int, (ctypes.c_int, _POINTER, _POINTER)),
 )
+
+
+class Config(ctypes.Structure):
+    """struct nprof_config of nprof.h."""
+
+    _fields_ = [(name, ctypes.c_uint32) for name in (
+        "rate", "types", "stall_threshold_ms", "cpu_engine", "period_ms")] + [
+        ("history_size", ctypes.c_uint64), ("server", ctypes.c_char_p),
+        ("request_labels", ctypes.c_uint32)]
 
 
 class Descriptor(ctypes.Structure):
@@ -46,8 +59,8 @@ library = Descriptor.in_dll(
 
 def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER):
     """(0 or -errno, handle)"""
-    config = (ctypes.c_uint32 * 5)(rate, sum(1 << t for t in types), threshold,
-                                   engine, 0)
+    config = Config(rate, sum(1 << t for t in types), threshold, engine,
+                    period_ms=60000)
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle

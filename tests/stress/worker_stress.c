@@ -346,6 +346,8 @@ worker_run(unsigned number)
         .types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_WALL)
                  | NPROF_TYPE(NPROF_JOB_STALL),
         .stall_threshold_ms = THRESHOLD_MS,
+        .period_ms = NPROF_PERIOD_MIN,
+        .history_size = 1024 * 1024,
     };
 
     random_state = number;

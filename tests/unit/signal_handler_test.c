@@ -231,13 +231,13 @@ Test(signal_handler, what_finds_no_room_is_counted)
     struct thread_slot *slot = own_slot();
     uint32_t            index = own_index();
 
-    atomic_store(&signal_state.wake, 0);
+    atomic_store(signal_state.wake, 0);
 
     for (i = 0; atomic_load(&slot->dropped) == 0; i++) {
         cr_assert_lt(i, 100000);
         sampled_signal(getpid(), signal_state.cookie, index, 0);
         /* the profiler thread hears of a ring that is half full */
-        cr_assert(atomic_load(&signal_state.wake)
+        cr_assert(atomic_load(signal_state.wake)
                   || sample_ring_used(&slot->ring) <= slot->ring.size / 2);
     }
 

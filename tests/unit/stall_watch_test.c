@@ -274,8 +274,7 @@ Test(stall_watch, sleeps_while_the_loop_does)
     cr_assert_neq(stall_watch_due(watch), INT64_MAX);
 
     /* no sleep while a turn runs */
-    cr_assert_not(
-        loop_watcher_sleep(LOOP_WATCHER_PROFILER, &signal_state.wake));
+    cr_assert_not(loop_watcher_sleep(LOOP_WATCHER_PROFILER, signal_state.wake));
     cr_assert_not(loop_watcher_sleeps(LOOP_WATCHER_PROFILER));
 }
 

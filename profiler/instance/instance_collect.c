@@ -1,0 +1,531 @@
+
+/*
+ * Collects what all workers have counted; see instance_collect.h.
+ */
+
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "../nprof_clock.h"
+#include "../profile_types.h"
+#include "instance_collect.h"
+
+
+/* How often what the leader changes is read anew; it changes it at most once a
+   second, and in microseconds. */
+#define READ_TRIES 50
+
+
+/* Workers that did not answer the last time, by slot. The export thread's. */
+static uint64_t silent_workers[INSTANCE_SLOTS];
+
+
+/* A parcel, while its samples are added. */
+struct adding {
+    struct collection   *collection;
+    struct parcel_reader reader;
+
+    /* What was in the base of each window. */
+    struct base_sums sums[COLLECT_WINDOWS];
+    bool             wanted[COLLECT_WINDOWS];
+    bool             drains;
+};
+
+
+int
+collect_consistently(int (*read)(void *data), void *data)
+{
+    int                   rc, tries;
+    uint64_t              before;
+    const struct timespec pause = {0, 1000000};
+
+    for (tries = 0; tries < READ_TRIES; tries++) {
+        before = atomic_load(&instance.directory->sequence);
+
+        if (before % 2 == 0) {
+            rc = read(data);
+
+            if (atomic_load(&instance.directory->sequence) == before) {
+                return rc;
+            }
+        }
+
+        nanosleep(&pause, NULL);
+    }
+
+    return -EAGAIN;
+}
+
+
+static void
+left_free(struct collection *c)
+{
+    while (c->n_left > 0) {
+        parcel_bytes_free(&c->left[--c->n_left].parcel);
+    }
+
+    parcel_bytes_free(&c->totals);
+}
+
+
+static void
+left_read_slot(struct collection *c, unsigned slot)
+{
+    struct collect_left        *left = &c->left[c->n_left];
+    const struct instance_slot *from = &instance.directory->slots[slot];
+
+    if (atomic_load(&from->state) != INSTANCE_LEFT
+        || (c->pid != 0 && atomic_load(&from->pid) != (uint32_t) c->pid)) {
+        return;
+    }
+
+    left->slot = slot;
+    left->worker = atomic_load(&from->id);
+    left->drains = !c->for_totals && instance_slot_drains(from);
+    (void) parcel_bytes_read(&left->parcel, instance_left_offset(slot),
+                             atomic_load(&from->left_length));
+    c->n_left++;
+}
+
+
+/* Of collect_consistently(): the totals of all workers that left. */
+static int
+left_read(void *data)
+{
+    unsigned                   i;
+    struct collection         *c = data;
+    struct instance_directory *directory = instance.directory;
+
+    left_free(c);
+
+    for (i = 0; i < instance_slots(); i++) {
+        left_read_slot(c, i);
+    }
+
+    for (i = 0; i < INSTANCE_TAKEN; i++) {
+        c->taken[i] = atomic_load(&directory->taken_ids[i]);
+    }
+
+    if (atomic_load(&directory->totals.length) == 0) {
+        return 0;
+    }
+
+    return parcel_bytes_read(&c->totals, atomic_load(&directory->totals.offset),
+                             atomic_load(&directory->totals.length));
+}
+
+
+/* A worker that was asked, and left since left_read(). */
+static void
+left_read_late(struct collection *c, const struct peer_ask *ask)
+{
+    unsigned                    i;
+    const struct instance_slot *slot = &instance.directory->slots[ask->slot];
+
+    for (i = 0; i < c->n_left; i++) {
+        if (c->left[i].worker == ask->worker) {
+            return;
+        }
+    }
+
+    if (c->n_left < INSTANCE_SLOTS && atomic_load(&slot->id) == ask->worker) {
+        left_read_slot(c, ask->slot);
+    }
+}
+
+
+/* Whether the worker's counts are in the totals. */
+static bool
+was_taken(const struct collection *c, uint64_t worker)
+{
+    unsigned i;
+
+    for (i = 0; i < INSTANCE_TAKEN; i++) {
+        if (worker != 0 && c->taken[i] == worker) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* Whether a parcel is one, of that worker; nothing is added of half a one. */
+static int
+parcel_check(const struct parcel_bytes *parcel, uint64_t worker)
+{
+    int                  rc;
+    struct parcel_reader reader;
+    struct parcel_sample sample;
+
+    rc = parcel_read(&reader, parcel->bytes, parcel->n);
+
+    if (rc == 0 && reader.worker != worker) {
+        rc = -ESRCH;
+    }
+
+    while (rc == 0 || rc == PARCEL_PROFILE || rc == PARCEL_SAMPLE) {
+        rc = parcel_next(&reader, &sample);
+
+        if (rc == PARCEL_PROFILE && reader.kind >= NPROF_PROFILES) {
+            rc = -EBADMSG;
+        }
+
+        if (rc == PARCEL_END) {
+            break;
+        }
+    }
+
+    parcel_read_end(&reader);
+
+    return rc;
+}
+
+
+/* The rows of the base that a worker's counts, or the totals, are compared
+   with: of those also what workers had that they took over since. */
+static int
+sums_fill(struct adding *adding, unsigned w)
+{
+    int                       rc = 0;
+    uint64_t                  worker = adding->reader.worker;
+    struct collection        *c = adding->collection;
+    const struct window_base *base = c->windows[w].base;
+    const struct base_source *source = NULL;
+
+    base_sums_free(&adding->sums[w]);
+    base_sums_init(&adding->sums[w]);
+
+    while (rc == 0 && base != NULL
+           && (source = window_base_next(base, source)) != NULL) {
+        if (source->kind == adding->reader.kind
+            && (source->worker == worker
+                || (worker == WINDOW_BASE_TOTALS
+                    && was_taken(c, source->worker)))) {
+            rc = base_sums_add(&adding->sums[w], source);
+        }
+    }
+
+    return rc;
+}
+
+
+/* Of values that are not compared with the base. */
+static void
+gauges_keep(const struct collect_window *window, unsigned kind,
+            const int64_t *now, int64_t *values)
+{
+    unsigned v;
+
+    for (v = 0; window->gauges_now && v < STACK_PROFILE_MAX_VALUES; v++) {
+        if (profile_type_gauges(kind) & 1u << v) {
+            values[v] = now[v];
+        }
+    }
+}
+
+
+/* What the base has and the totals have not any more is in their "[other]". */
+static int
+sums_rest(struct adding *adding, unsigned kind)
+{
+    int                 rc = 0;
+    unsigned            w;
+    int64_t             values[STACK_PROFILE_MAX_VALUES];
+    const int64_t       zero[STACK_PROFILE_MAX_VALUES] = {0};
+    struct stack_merge *merge;
+
+    for (w = 0; rc == 0 && w < adding->collection->n_windows; w++) {
+        if (adding->wanted[w] && adding->reader.worker == WINDOW_BASE_TOTALS) {
+            merge = adding->collection->windows[w].merges[kind];
+            memset(values, 0, sizeof(values));
+            base_sums_take_rest(&adding->sums[w], values);
+            gauges_keep(&adding->collection->windows[w], kind, zero, values);
+            rc = stack_merge_other(merge, values);
+        }
+    }
+
+    return rc;
+}
+
+
+static int
+adding_profile(struct adding *adding)
+{
+    int                    rc = 0;
+    unsigned               w;
+    struct collection     *c = adding->collection;
+    struct parcel_reader  *r = &adding->reader;
+    struct collect_window *window;
+
+    if (c->next != NULL) {
+        window_base_source(c->next, r->worker, r->kind, r->n_values);
+    }
+
+    for (w = 0; rc == 0 && w < c->n_windows; w++) {
+        window = &c->windows[w];
+        adding->wanted[w] = window->merges[r->kind] != NULL
+                            && (window->base == NULL
+                                || !window_base_has(window->base, r->worker,
+                                                    WINDOW_BASE_UNKNOWN));
+
+        if (adding->wanted[w]) {
+            stack_merge_source(window->merges[r->kind],
+                               adding->drains ? COLLECT_LABEL : NULL,
+                               COLLECT_DRAINING);
+            rc = sums_fill(adding, w);
+        }
+    }
+
+    return rc;
+}
+
+
+static bool
+values_any(const int64_t *values)
+{
+    unsigned v;
+
+    for (v = 0; v < STACK_PROFILE_MAX_VALUES; v++) {
+        if (values[v] != 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static int
+adding_sample(struct adding *adding, const struct parcel_sample *sample)
+{
+    int                   rc = 0;
+    int64_t               values[STACK_PROFILE_MAX_VALUES];
+    unsigned              w;
+    struct collection    *c = adding->collection;
+    struct parcel_reader *r = &adding->reader;
+
+    if (c->next != NULL) {
+        window_base_row(c->next, sample->hash, sample->values);
+    }
+
+    for (w = 0; rc == 0 && w < c->n_windows; w++) {
+        if (!adding->wanted[w]) {
+            continue;
+        }
+
+        memcpy(values, sample->values, sizeof(values));
+        base_sums_take(&adding->sums[w], sample->hash, values);
+        gauges_keep(&c->windows[w], r->kind, sample->values, values);
+
+        if (values_any(values)) {
+            rc = stack_merge_add(c->windows[w].merges[r->kind], r, sample,
+                                 values);
+        }
+    }
+
+    return rc;
+}
+
+
+/* Adds all samples of a parcel that was checked. */
+static int
+parcel_add_up(struct adding *adding, const struct parcel_bytes *parcel)
+{
+    int                  rc, event;
+    unsigned             kind = PARCEL_KINDS_MAX;
+    struct parcel_sample sample;
+
+    rc = parcel_read(&adding->reader, parcel->bytes, parcel->n);
+
+    while (rc == 0) {
+        event = parcel_next(&adding->reader, &sample);
+
+        if (event == PARCEL_SAMPLE) {
+            rc = adding_sample(adding, &sample);
+            continue;
+        }
+
+        if (kind != PARCEL_KINDS_MAX && event >= 0) {
+            rc = sums_rest(adding, kind);
+        }
+
+        if (rc != 0 || event <= PARCEL_END) {
+            rc = rc != 0 ? rc : event;
+            break;
+        }
+
+        kind = adding->reader.kind;
+        rc = adding_profile(adding);
+    }
+
+    parcel_read_end(&adding->reader);
+
+    return rc;
+}
+
+
+/* Adds a parcel of a worker, or the totals; one that is none is counted. */
+static int
+collect_parcel(struct collection *c, const struct parcel_bytes *parcel,
+               uint64_t worker, bool drains)
+{
+    int           rc;
+    unsigned      w;
+    struct adding adding = {.collection = c, .drains = drains};
+
+    rc = parcel->bytes == NULL ? -EBADMSG : parcel_check(parcel, worker);
+
+    if (rc != 0) {
+        if (rc == -EBADMSG) {
+            c->malformed++;
+            atomic_fetch_add(&instance.directory->malformed, 1);
+        }
+
+        return rc;
+    }
+
+    rc = parcel_add_up(&adding, parcel);
+
+    for (w = 0; w < c->n_windows; w++) {
+        base_sums_free(&adding.sums[w]);
+    }
+
+    return rc;
+}
+
+
+/* The worker lives but its counts are not known: they are left out now, and
+   by windows that begin now. */
+static void
+worker_unknown(struct collection *c, const struct peer_ask *ask)
+{
+    c->unanswered++;
+    atomic_fetch_add(&instance.directory->unanswered, 1);
+
+    if (c->next != NULL) {
+        window_base_source(c->next, ask->worker, WINDOW_BASE_UNKNOWN, 0);
+    }
+}
+
+
+static int
+collect_worker(struct collection *c, unsigned i)
+{
+    int                 rc;
+    int64_t             until;
+    struct peer_ask    *ask = &c->question->asks[i];
+    struct parcel_bytes answer;
+
+    until = clock_ns(CLOCK_MONOTONIC)
+            + (silent_workers[ask->slot] == ask->worker ? COLLECT_SILENT_NS
+                                                        : COLLECT_TIMEOUT_NS);
+
+    rc = peer_take(c->question, i, until, &answer);
+
+    if (rc == 0) {
+        silent_workers[ask->slot] = 0;
+
+        if (!was_taken(c, ask->worker)) {
+            rc = collect_parcel(c, &answer, ask->worker, ask->drains);
+            ask->used = rc == 0;
+            c->answered += rc == 0;
+        }
+
+        parcel_bytes_free(&answer);
+    }
+
+    if (rc == -ENOMEM) {
+        return rc;
+    }
+
+    if (rc == -ESRCH) {
+        left_read_late(c, ask);
+    }
+
+    if (rc == -ETIMEDOUT) {
+        silent_workers[ask->slot] = ask->worker;
+    }
+
+    if (rc != 0 && rc != -ESRCH) {
+        worker_unknown(c, ask);
+    }
+
+    return 0;
+}
+
+
+/* Whether the worker answered before it left. */
+static bool
+was_used(const struct collection *c, uint64_t worker)
+{
+    unsigned i;
+
+    for (i = 0; i < c->question->n; i++) {
+        if (c->question->asks[i].worker == worker) {
+            return c->question->asks[i].used;
+        }
+    }
+
+    return false;
+}
+
+
+static int
+collect_left(struct collection *c)
+{
+    int                  rc = 0;
+    unsigned             i;
+    struct collect_left *left;
+
+    for (i = 0; rc != -ENOMEM && i < c->n_left; i++) {
+        left = &c->left[i];
+
+        if (!was_used(c, left->worker)) {
+            rc = collect_parcel(c, &left->parcel, left->worker, left->drains);
+            c->answered += rc == 0;
+        }
+    }
+
+    return rc == -ENOMEM ? rc : 0;
+}
+
+
+int
+collect(struct collection *c)
+{
+    int      rc;
+    unsigned i;
+
+    /*
+     * Those that left first: a worker that has answered by then and leaves now
+     * is counted by its answer, and one that was taken over before by the
+     * totals.
+     */
+    rc = collect_consistently(left_read, c);
+
+    for (i = 0; rc == 0 && i < c->question->n; i++) {
+        rc = collect_worker(c, i);
+    }
+
+    if (rc == 0) {
+        rc = collect_left(c);
+    }
+
+    if (rc == 0 && c->pid == 0 && c->totals.bytes != NULL) {
+        rc = collect_parcel(c, &c->totals, WINDOW_BASE_TOTALS, false);
+        rc = rc == -ENOMEM ? rc : 0;
+    }
+
+    return rc;
+}
+
+
+void
+collect_end(struct collection *c)
+{
+    peer_drop(c->question);
+    left_free(c);
+}

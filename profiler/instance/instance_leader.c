@@ -1,0 +1,328 @@
+
+/*
+ * The leader's work; see instance_leader.h.
+ */
+
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../nprof_clock.h"
+#include "../profile_types.h"
+#include "base_file.h"
+#include "history.h"
+#include "instance_leader.h"
+#include "worker_totals.h"
+
+
+#define ALL_TYPES (NPROF_TYPE(NPROF_PROFILES) - 1)
+
+/* The windows of a step. */
+enum {
+    STEP = 0,
+    PERIOD
+};
+
+
+/* A step, while it is made. */
+struct step {
+    struct instance_leader *leader;
+    struct window_base      bases[COLLECT_WINDOWS];
+    struct window_base      next;
+    struct stack_merge      merges[COLLECT_WINDOWS][NPROF_PROFILES];
+
+    /* Whether there is a base, and the window ends now. */
+    bool open[COLLECT_WINDOWS];
+    bool due[COLLECT_WINDOWS];
+
+    struct peer_question question;
+    struct collection    collection;
+};
+
+
+int
+period_subscribe(struct period_handlers *handlers, period_handler_pt handler,
+                 void *data)
+{
+    if (handlers->n == PERIOD_HANDLERS) {
+        return -ENOSPC;
+    }
+
+    handlers->handlers[handlers->n] = handler;
+    handlers->data[handlers->n++] = data;
+
+    return 0;
+}
+
+
+static int64_t
+period_ns(const struct instance_leader *leader)
+{
+    return (int64_t) leader->config->period_ms * 1000000;
+}
+
+
+static int64_t
+step_ns(const struct instance_leader *leader)
+{
+    return period_ns(leader) < LEADER_STEP_NS ? period_ns(leader)
+                                              : LEADER_STEP_NS;
+}
+
+
+/* Whether a window of that base has lasted so long; it is due if there is none,
+   to begin one. */
+static bool
+is_due(enum instance_base_role role, int64_t length_ns, int64_t now)
+{
+    return now - atomic_load(&instance.directory->bases[role].monotonic_ns)
+           >= length_ns;
+}
+
+
+/* Opens what is due: its base is read, and its sums are empty. */
+static int
+step_begin(struct step *step)
+{
+    int                     rc = 0;
+    unsigned                w, kind;
+    struct collect_window  *window;
+    struct instance_leader *leader = step->leader;
+
+    for (w = 0; rc == 0 && w < COLLECT_WINDOWS; w++) {
+        if (!step->due[w]) {
+            continue;
+        }
+
+        rc = base_file_load(&step->bases[w], (enum instance_base_role) w);
+        step->open[w] = rc == 0;
+
+        if (rc == -ENOENT || rc == -EBADMSG) {
+            rc = 0;
+            continue;
+        }
+
+        window = &step->collection.windows[w];
+        window->base = &step->bases[w];
+        window->gauges_now = w == PERIOD;
+
+        for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+            rc = stack_merge_init(&step->merges[w][kind], leader->registry,
+                                  leader->main);
+            window->merges[kind] = &step->merges[w][kind];
+        }
+    }
+
+    return rc;
+}
+
+
+static int
+step_collect(struct step *step)
+{
+    int                rc;
+    struct collection *c = &step->collection;
+
+    c->question = &step->question;
+    c->n_windows = COLLECT_WINDOWS;
+    c->next = &step->next;
+    step->next.realtime_ns = clock_ns(CLOCK_REALTIME);
+    step->next.monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+
+    peer_ask_all(&step->question, ALL_TYPES, 0);
+    rc = collect(c);
+    collect_end(c);
+
+    return rc != 0 ? rc : step->next.error;
+}
+
+
+static int
+merges_settle(struct stack_merge *merges)
+{
+    int      rc = 0;
+    unsigned kind;
+
+    for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+        rc = stack_merge_settle(&merges[kind], profile_type_gauges(kind));
+    }
+
+    return rc;
+}
+
+
+static bool
+merges_any(const struct stack_merge *merges)
+{
+    unsigned kind;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (merges[kind].sample_ids.n != 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+static void
+step_keep(struct step *step)
+{
+    int                     rc;
+    struct instance_leader *leader = step->leader;
+
+    if (!step->open[STEP] || leader->config->history_size == 0) {
+        return;
+    }
+
+    rc = merges_settle(step->merges[STEP]);
+
+    /* of a time in which nothing was counted there is nothing to keep */
+    if (rc == 0 && merges_any(step->merges[STEP])) {
+        rc = history_add(step->merges[STEP], NPROF_PROFILES,
+                         step->bases[STEP].realtime_ns, step->next.realtime_ns,
+                         leader->config->history_size);
+    }
+
+    if (rc != 0) {
+        atomic_fetch_add(&instance.directory->history_dropped, 1);
+    }
+}
+
+
+static void
+step_period(struct step *step)
+{
+    unsigned                kind, i;
+    struct period           period = {0};
+    struct stack_profile    profiles[NPROF_PROFILES];
+    struct instance_leader *leader = step->leader;
+
+    if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0) {
+        return;
+    }
+
+    period.instance_id = instance.directory->id;
+    period.start_ns = step->bases[PERIOD].realtime_ns;
+    period.end_ns = step->next.realtime_ns;
+    period.symbolizer = leader->symbolizer;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (!(leader->config->types & NPROF_TYPE(kind))) {
+            continue;
+        }
+
+        stack_merge_profile(&step->merges[PERIOD][kind], &profiles[kind]);
+        profile_type_describe(&profiles[kind], kind, leader->config->rate);
+        profiles[kind].time_ns = period.start_ns;
+        profiles[kind].duration_ns
+            = step->next.monotonic_ns - step->bases[PERIOD].monotonic_ns;
+        period.profiles[kind] = &profiles[kind];
+    }
+
+    for (i = 0; i < leader->handlers.n; i++) {
+        leader->handlers.handlers[i](leader->handlers.data[i], &period);
+    }
+}
+
+
+static void
+step_end(struct step *step)
+{
+    unsigned w, kind;
+
+    for (w = 0; w < COLLECT_WINDOWS; w++) {
+        for (kind = 0; kind < NPROF_PROFILES; kind++) {
+            stack_merge_free(&step->merges[w][kind]);
+        }
+
+        window_base_free(&step->bases[w]);
+    }
+
+    window_base_free(&step->next);
+}
+
+
+static void
+step_make(struct step *step)
+{
+    int      rc;
+    unsigned w;
+
+    rc = step_begin(step);
+
+    if (rc == 0) {
+        rc = step_collect(step);
+    }
+
+    /* the next ones begin here, whatever becomes of these */
+    for (w = 0; rc == 0 && w < COLLECT_WINDOWS; w++) {
+        if (step->due[w]) {
+            rc = base_file_store(&step->next, (enum instance_base_role) w);
+        }
+    }
+
+    if (rc != 0) {
+        atomic_fetch_add(&instance.directory->history_dropped, 1);
+        return;
+    }
+
+    step_keep(step);
+    step_period(step);
+}
+
+
+/* Makes a step if one is due, and anybody wants it. */
+static void
+leader_step(struct instance_leader *leader)
+{
+    int64_t      now;
+    bool         history, periods;
+    struct step *step;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    history = leader->config->history_size != 0
+              && is_due(INSTANCE_BASE_STEP, step_ns(leader), now);
+    periods = leader->handlers.n != 0
+              && is_due(INSTANCE_BASE_PERIOD, period_ns(leader), now);
+
+    if (!history && !periods) {
+        return;
+    }
+
+    step = calloc(1, sizeof(*step));
+    if (step == NULL) {
+        return;
+    }
+
+    step->leader = leader;
+    step->due[STEP] = history;
+    step->due[PERIOD] = periods;
+
+    step_make(step);
+    step_end(step);
+    free(step);
+}
+
+
+void
+instance_leader_turn(struct instance_leader *leader)
+{
+    int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+    if (now < leader->next_ns) {
+        return;
+    }
+
+    leader->next_ns = now + LEADER_TURN_NS;
+
+    if (!instance_lead()) {
+        return;
+    }
+
+    instance_reap(leader->lost, leader->lost_data);
+    (void) worker_totals_take(leader->registry, leader->main);
+    leader_step(leader);
+}

@@ -1,0 +1,47 @@
+
+/*
+ * The modules of all workers, as profiles that are merged name them: each once,
+ * with its file where it can be opened. The export thread's.
+ *
+ * Bounds: MODULE_REGISTRY_MAX modules; what is beyond them has no file and no
+ * names.
+ */
+
+
+#ifndef NPROF_MODULE_REGISTRY_H
+#define NPROF_MODULE_REGISTRY_H
+
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "../unwind/module_identity.h"
+
+
+#define MODULE_REGISTRY_MAX 1024
+
+
+struct module_registry {
+    struct module_identity *modules[MODULE_REGISTRY_MAX];
+    uint32_t                n;
+
+    /* Those whose file is another's to close: of this process's own table. */
+    uint8_t borrowed[MODULE_REGISTRY_MAX];
+};
+
+
+void module_registry_destroy(struct module_registry *registry);
+
+/*
+ * The module of that identity, which the worker pid (0: none that lives) has
+ * open as identity->fd; it stays valid as long as the registry. Opens its file
+ * when it is new: the one that this process has, that of the path if it is the
+ * same, or the other worker's, which may be deleted by now. NULL if there is no
+ * memory.
+ */
+struct module_identity *
+module_registry_find(struct module_registry       *registry,
+                     const struct module_identity *identity, pid_t pid);
+
+
+#endif /* NPROF_MODULE_REGISTRY_H */

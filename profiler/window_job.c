@@ -1,0 +1,212 @@
+
+/*
+ * Jobs of profiles; see window_job.h.
+ */
+
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "encode/pprof_encode.h"
+#include "export_thread.h"
+#include "instance/history.h"
+#include "instance/instance_collect.h"
+#include "nprof_clock.h"
+#include "profile_types.h"
+#include "window_job.h"
+
+
+/* A window that lies behind: workers are asked once it is known from when on
+   they are needed. */
+static bool
+lies_behind(const struct nprof_job *job)
+{
+    return job->window.to_ns != 0;
+}
+
+
+void
+window_job_begin(struct nprof_job *job)
+{
+    if (lies_behind(job) || job->window.whole) {
+        return;
+    }
+
+    job->base.realtime_ns = clock_ns(CLOCK_REALTIME);
+    job->base.monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+    peer_ask_all(&job->begin, NPROF_TYPE(job->kind),
+                 (pid_t) job->window.worker);
+}
+
+
+void
+window_job_end(struct nprof_job *job)
+{
+    job->end_monotonic_ns = clock_ns(CLOCK_MONOTONIC);
+
+    if (!lies_behind(job)) {
+        peer_ask_all(&job->end, NPROF_TYPE(job->kind),
+                     (pid_t) job->window.worker);
+    }
+}
+
+
+static int
+window_collect(struct nprof_job *job, struct peer_question *question,
+               struct window_base *next, const struct window_base *base,
+               struct stack_merge *merge)
+{
+    int                rc;
+    struct collection *c;
+
+    c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return -ENOMEM;
+    }
+
+    c->question = question;
+    c->pid = (pid_t) job->window.worker;
+    c->next = next;
+
+    if (merge != NULL) {
+        c->windows[0].base = base;
+        c->windows[0].merges[job->kind] = merge;
+        c->n_windows = 1;
+    }
+
+    rc = collect(c);
+    collect_end(c);
+    free(c);
+
+    return rc;
+}
+
+
+void
+window_job_open(struct nprof_job *job)
+{
+    if (job->error == 0) {
+        job->error = window_collect(job, &job->begin, &job->base, NULL, NULL);
+    }
+
+    if (job->error == 0) {
+        job->error = job->base.error;
+    }
+}
+
+
+/* Of the past: steps of the history, and what came after the last of them. */
+static int
+past_collect(struct nprof_job *job, struct stack_merge *merge,
+             struct stack_profile *profile)
+{
+    int                   rc;
+    struct history_window past
+        = {.from_ns = job->window.from_ns, .to_ns = job->window.to_ns};
+
+    rc = history_read(&past);
+
+    if (rc == 0 && past.covered_from_ns == past.covered_to_ns) {
+        rc = -ENODATA;
+    }
+
+    if (rc == 0) {
+        rc = history_merge(&past, job->kind, merge);
+    }
+
+    if (rc == 0 && past.tail.monotonic_ns != 0) {
+        peer_ask_all(&job->end, NPROF_TYPE(job->kind), 0);
+        rc = window_collect(job, &job->end, NULL, &past.tail, merge);
+    }
+
+    profile->time_ns = past.covered_from_ns;
+    profile->duration_ns = past.covered_to_ns - past.covered_from_ns;
+    history_read_end(&past);
+
+    return rc;
+}
+
+
+static int
+now_collect(struct nprof_job *job, struct stack_merge *merge,
+            struct stack_profile *profile)
+{
+    const struct window_base *base;
+
+    base = job->window.whole ? NULL : &job->base;
+
+    if (base != NULL) {
+        profile->time_ns = base->realtime_ns;
+        profile->duration_ns = job->end_monotonic_ns - base->monotonic_ns;
+    } else {
+        profile->time_ns = clock_ns(CLOCK_REALTIME);
+    }
+
+    return window_collect(job, &job->end, NULL, base, merge);
+}
+
+
+static int
+profile_encode(struct nprof_job *job, struct stack_merge *merge,
+               const struct stack_profile *times)
+{
+    int                  rc;
+    uint8_t             *bytes;
+    struct nprof        *nprof = job->nprof;
+    struct stack_profile profile;
+
+    rc = stack_merge_settle(merge, profile_type_gauges(job->kind));
+    if (rc != 0) {
+        return rc;
+    }
+
+    stack_merge_profile(merge, &profile);
+    profile_type_describe(&profile, job->kind, nprof->config.rate);
+    profile.time_ns = times->time_ns;
+    profile.duration_ns = times->duration_ns;
+
+    rc = pprof_encode(&profile, nprof->symbolizer, EXPORT_GZIP_LEVEL, &bytes,
+                      &job->len);
+    if (rc == 0) {
+        job->data = bytes;
+    }
+
+    return rc;
+}
+
+
+void
+window_job_close(struct nprof_job *job)
+{
+    int                  rc;
+    struct nprof        *nprof = job->nprof;
+    struct stack_merge   merge;
+    struct stack_profile times = {0};
+
+    if (job->error != 0) {
+        return;
+    }
+
+    rc = stack_merge_init(&merge, &nprof->registry, nprof->leader.main);
+
+    if (rc == 0) {
+        rc = lies_behind(job) ? past_collect(job, &merge, &times)
+                              : now_collect(job, &merge, &times);
+    }
+
+    if (rc == 0) {
+        rc = profile_encode(job, &merge, &times);
+    }
+
+    stack_merge_free(&merge);
+    job->error = rc;
+}
+
+
+void
+window_job_drop(struct nprof_job *job)
+{
+    peer_drop(&job->begin);
+    peer_drop(&job->end);
+    window_base_free(&job->base);
+}

@@ -1,0 +1,131 @@
+
+/*
+ * Stores the counters of a worker where others see them; see worker_counters.h.
+ */
+
+
+#include "sample/handler_cost.h"
+#include "worker_counters.h"
+
+
+/* Memory of rings and tables that was used once, bytes. */
+static uint64_t
+report_memory(const struct profiler_report *report)
+{
+    size_t   i;
+    unsigned kind;
+    uint64_t sum;
+
+    sum = 0;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used) {
+            sum += thread_slots[i].ring.prefaulted;
+        }
+    }
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (report->tables[kind] != NULL) {
+            sum += stack_table_memory(report->tables[kind]);
+        }
+    }
+
+    return sum;
+}
+
+
+static void
+store_types(const struct profiler_report *report, _Atomic uint64_t *counters)
+{
+    unsigned                  kind;
+    const struct stack_table *table;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        table = report->tables[kind];
+        atomic_store(&counters[WORKER_COLLECTED + kind], table != NULL);
+
+        if (table == NULL) {
+            continue;
+        }
+
+        atomic_store(&counters[WORKER_DEGRADED + kind],
+                     report->degraded[kind] != NULL);
+        atomic_store(&counters[WORKER_STACKS + kind], stack_table_used(table));
+        atomic_store(&counters[WORKER_STACKS_LIMIT + kind],
+                     stack_table_limit(table));
+        atomic_store(&counters[WORKER_OVERFLOWS + kind],
+                     stack_table_overflows(table));
+    }
+}
+
+
+static void
+store_loop(_Atomic uint64_t *counters)
+{
+    size_t i;
+
+    atomic_store(&counters[WORKER_LOOP_NS], atomic_load(&loop_state.turns_ns));
+
+    for (i = 0; i < LOOP_BUCKETS; i++) {
+        atomic_store(&counters[WORKER_LOOP_TURNS + i],
+                     atomic_load(&loop_state.histogram[i]));
+    }
+}
+
+
+void
+worker_counters_store(const struct profiler_report *report,
+                      _Atomic uint64_t             *counters)
+{
+    size_t                   i;
+    uint32_t                 threads;
+    struct profiler_counters sum = *report->counters;
+
+    threads = profiler_status_sum(&sum);
+
+    const struct {
+        enum worker_counter counter;
+        uint64_t            value;
+    } values[] = {
+        {WORKER_SAMPLES, sum.samples},
+        {WORKER_SAMPLES_COMPLETE, sum.complete},
+        {WORKER_SAMPLES_BRIDGED, sum.bridged},
+        {WORKER_SAMPLES_CUT, sum.cut},
+        {WORKER_SAMPLES_NO_BOUNDS, sum.no_bounds},
+        {WORKER_DROPPED, sum.dropped},
+        {WORKER_LOST, sum.lost},
+        {WORKER_UNWOUND, sum.unwound},
+        {WORKER_UNWIND_NS, sum.unwind_ns},
+        {WORKER_WALL_LOOKS, report->wall->looks},
+        {WORKER_WALL_UNMOVED, report->wall->unmoved},
+        {WORKER_WALL_LOST, report->wall->lost},
+        {WORKER_STALLS, report->stalls->stalls},
+        {WORKER_STALL_NS, report->stalls->ns},
+        {WORKER_STALL_SAMPLES, report->stalls->samples},
+        {WORKER_STALL_LOST, report->stalls->lost},
+        {WORKER_THREADS, threads},
+        {WORKER_THREADS_UNSAMPLED, report->threads->unsampled},
+        {WORKER_PROFILER_CPU_NS, report->own_cpu_ns},
+        {WORKER_EXPORT_CPU_NS, report->export_cpu_ns},
+        {WORKER_LOOKER_CPU_NS, report->looker_cpu_ns},
+        {WORKER_HANDLER_RUNS, atomic_load(&handler_cost.runs)},
+        {WORKER_HANDLER_NS, atomic_load(&handler_cost.ns)},
+        {WORKER_MEMORY, report_memory(report)},
+        {WORKER_LABEL_SETS, report->labels.sets},
+        {WORKER_LABELS_DROPPED, report->labels.dropped},
+    };
+
+    for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        atomic_store(&counters[values[i].counter], values[i].value);
+    }
+
+    if (report->looker != NULL) {
+        atomic_store(&counters[WORKER_LATE_LOOKS],
+                     atomic_load(&report->looker->jitter.late));
+        atomic_store(&counters[WORKER_MISSED_LOOKS],
+                     atomic_load(&report->looker->jitter.missed));
+    }
+
+    store_loop(counters);
+    store_types(report, counters);
+}

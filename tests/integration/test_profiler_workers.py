@@ -1,0 +1,308 @@
+"""The endpoint speaks for all workers of an instance, through reloads."""
+
+import concurrent.futures
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+
+from nginx_instance import ALGORITHMS, LONG, alive, wait_until
+from pprof_profile import Profile
+
+PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
+RANDOM = random.Random(5)
+NUMBERS = " ".join(str(RANDOM.randint(-2**62, 2**62)) for _ in range(3000))
+# a bubble sort that outlasts the windows of a test by far
+MANY = " ".join(str(RANDOM.randint(-2**62, 2**62)) for _ in range(100000))
+
+
+def configure(nginx, workers, main="profiler on; profiler_types cpu wall stall;",
+              server=""):
+    nginx.write_conf(
+        modules=PROFILER, main=main, workers=workers,
+        http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;"
+             "client_max_body_size 64m; client_body_buffer_size 4m;",
+        server="location /v1 { count; count_sort v1; }"
+               "location /debug/pprof/ { profiler_endpoint; }" + server)
+
+
+class Sorting:
+    """Sorts without pause from so many clients, while it lasts."""
+
+    def __init__(self, nginx, clients):
+        self._nginx = nginx
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run)
+                         for _ in range(clients)]
+        self.failures = []
+        self.done = 0
+
+    def _run(self):
+        while not self._stop.is_set():
+            answer = self._nginx.post("/v1", NUMBERS)
+            self.done += 1
+            if answer.status != 200:
+                self.failures.append(repr(answer))
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        assert self.failures == []
+
+
+def profile_of(answer):
+    assert answer.status == 200, answer
+    return Profile(answer.body).check()
+
+
+def main_cpu_ns(pid):
+    with open(f"/proc/{pid}/schedstat", encoding="ascii") as stat:
+        return int(stat.read().split()[0])
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_a_profile_is_of_all_workers(nginx, workers):
+    """What the event loops burned is in it, whichever worker answers; and the
+    profiles of single workers add up to it."""
+    configure(nginx, workers)
+    nginx.start()
+    pids = nginx.workers()
+    with Sorting(nginx, workers), \
+            concurrent.futures.ThreadPoolExecutor(workers + 1) as readers:
+        time.sleep(1.5)
+        before = sum(map(main_cpu_ns, pids))
+        whole = readers.submit(nginx.get, "/debug/pprof/profile?seconds=4")
+        single = [readers.submit(
+            nginx.get, f"/debug/pprof/profile?seconds=4&worker={pid}")
+            for pid in pids]
+        merged = profile_of(whole.result())
+        spent = sum(map(main_cpu_ns, pids)) - before
+        each = [profile_of(answer.result()) for answer in single]
+    seen = sum(v[1] for _, labels, v in merged.samples
+               if labels.get("thread") == "main")
+    # a worker that gets no processor answers late: its window is another one
+    assert 0.3 * spent < seen < 1.5 * spent, (seen, spent)
+    assert all(p.total(1) > 0 for p in each)
+    # of one worker alone it would be a half, or an eighth
+    total = sum(p.total(1, "bubble_sort") for p in each)
+    assert merged.total(1, "bubble_sort") > 0.6 * total
+
+
+def test_a_stuck_worker_answers(nginx):
+    """Its profiler thread does, while its event loop sorts for seconds."""
+    configure(nginx, 2)
+    nginx.start()
+    with concurrent.futures.ThreadPoolExecutor(1) as client:
+        sorting = client.submit(nginx.post, "/v1", MANY, timeout=300)
+        before = {pid: main_cpu_ns(pid) for pid in nginx.workers()}
+        stuck = wait_until(
+            lambda: [pid for pid in before
+                     if main_cpu_ns(pid) - before[pid] > 2e8],
+            "one sorts")[0]
+        merged = profile_of(nginx.get("/debug/pprof/profile?seconds=1"))
+        alone = profile_of(nginx.get(
+            f"/debug/pprof/profile?seconds=1&worker={stuck}"))
+        assert sorting.result().status == 200
+    assert merged.total(0, "bubble_sort") > 0
+    assert alone.total(0, "bubble_sort") > 0
+
+
+def test_one_worker_by_its_pid(nginx):
+    configure(nginx, 2)
+    nginx.start()
+    answer = nginx.get("/debug/pprof/profile?seconds=1&worker=1")
+    assert answer.status == 404
+    assert answer.headers["X-Go-Pprof"] == "1"
+    for wrong in ("0", "-1", "x", "99999999999"):
+        answer = nginx.get(f"/debug/pprof/profile?seconds=1&worker={wrong}")
+        assert answer.status == 400
+        assert answer.headers["X-Go-Pprof"] == "1"
+
+
+def test_a_stopped_worker_is_left_out(nginx):
+    configure(nginx, 2)
+    nginx.start()
+    stopped, other = nginx.workers()
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        # a connection that it has accepted would wait for it
+        answer = None
+        for _ in range(20):
+            try:
+                answer = nginx.get("/debug/pprof/wall?seconds=1", timeout=15)
+                break
+            except OSError:
+                continue
+        profile = profile_of(answer)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert profile.total(1) > 0
+    alone = profile_of(nginx.get(
+        f"/debug/pprof/wall?seconds=1&worker={stopped}"))
+    assert alone.total(1) > 0
+    assert alive(other)
+
+
+def test_capture_through_reloads(nginx):
+    """Two reloads within a window: nothing that was counted is missing, of
+    workers that left meanwhile either."""
+    configure(nginx, 2)
+    nginx.start()
+    cpu = {}
+    stop = threading.Event()
+
+    def watch():
+        while not stop.wait(0.02):
+            for pid in nginx.workers(draining=True):
+                try:
+                    now = main_cpu_ns(pid)
+                except OSError:
+                    continue
+                first = cpu.get(pid, (now if not cpu_started else 0, now))[0]
+                cpu[pid] = (first, now)
+
+    cpu_started = []
+    seconds = 20 if LONG else 8
+    with concurrent.futures.ThreadPoolExecutor(1) as reader, \
+            Sorting(nginx, 2):
+        for pid in nginx.workers():
+            now = main_cpu_ns(pid)
+            cpu[pid] = (now, now)
+        cpu_started.append(True)
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        answer = reader.submit(nginx.get,
+                               f"/debug/pprof/profile?seconds={seconds}",
+                               timeout=seconds + 60)
+        for _ in range(2):
+            time.sleep(seconds / 4)
+            nginx.reload()
+        profile = profile_of(answer.result())
+        stop.set()
+        watcher.join()
+    assert len(cpu) == 6, cpu
+    spent = sum(last - first for first, last in cpu.values())
+    seen = sum(v[1] for _, labels, v in profile.samples
+               if labels.get("thread") == "main")
+    assert 0.4 * spent < seen < 1.5 * spent, (seen, spent)
+    assert all(value >= 0 for _, _, values in profile.samples
+               for value in values)
+
+
+def test_a_draining_worker_is_labelled(nginx):
+    """It works on after a reload, for the request that it has."""
+    configure(nginx, 1)
+    nginx.start()
+    old = nginx.worker
+    with concurrent.futures.ThreadPoolExecutor(1) as client:
+        sorting = client.submit(nginx.post, "/v1", MANY, timeout=300)
+        before = main_cpu_ns(old)
+        wait_until(lambda: main_cpu_ns(old) - before > 2e8, "it sorts")
+        nginx.signal(signal.SIGHUP)
+        wait_until(lambda: len(nginx.workers(draining=True)) == 2,
+                   "a new worker")
+        profile = profile_of(nginx.get("/debug/pprof/profile?seconds=2"))
+        assert sorting.result().status == 200
+    sorts = [labels for names, labels, _ in profile.samples
+             if "bubble_sort" in names]
+    assert sorts
+    assert all(labels["state"] == "draining" for labels in sorts)
+    wait_until(lambda: not alive(old), "the old worker leaves")
+    later = profile_of(nginx.get("/debug/pprof/profile?seconds=1"))
+    assert all("state" not in labels for _, labels, _ in later.samples)
+
+
+def test_a_killed_worker_is_logged_and_nothing_goes_down(nginx):
+    """What it had counted is lost, and nothing is taken off for it."""
+    configure(nginx, 2)
+    nginx.expect_log("exited on signal 9")
+    nginx.start()
+    with Sorting(nginx, 2):
+        time.sleep(1)
+    victim = nginx.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: len(nginx.workers()) == 2
+               and victim not in nginx.workers(), "a new worker")
+    nginx.wait_log(f"worker {victim} ended without leaving what it had counted")
+    for query in ("seconds=1", "last=1m"):
+        profile = profile_of(nginx.get(f"/debug/pprof/profile?{query}"))
+        assert all(value >= 0 for _, _, values in profile.samples
+                   for value in values)
+
+
+def test_two_instances_do_not_mix(new_nginx):
+    one, two = new_nginx(), new_nginx()
+    for nginx in (one, two):
+        configure(nginx, 2)
+        nginx.start()
+    with Sorting(two, 2):
+        profile = profile_of(one.get("/debug/pprof/profile?seconds=2"))
+        other = profile_of(two.get("/debug/pprof/profile?seconds=2"))
+    assert profile.total(0, "bubble_sort") == 0
+    assert other.total(0, "bubble_sort") > 0
+
+
+def test_many_readers_of_many_workers(nginx):
+    configure(nginx, 8)
+    nginx.start()
+    with concurrent.futures.ThreadPoolExecutor(16) as readers:
+        answers = [(seconds, readers.submit(
+            nginx.get, f"/debug/pprof/wall?seconds={seconds}"))
+            for seconds in (1, 2, 3, 1) * 4]
+        for seconds, answer in answers:
+            profile = profile_of(answer.result())
+            assert profile.proto.duration_nanos / 1e9 >= 0.9 * seconds
+            # the event loops of all, all the time
+            main = sum(v[1] for _, labels, v in profile.samples
+                       if labels.get("thread") == "main")
+            assert main > 4 * 1e9 * seconds, (main, seconds)
+
+
+def test_the_past_is_answered_at_once(nginx):
+    configure(nginx, 2, main="profiler on; profiler_period 2s;")
+    nginx.start()
+    with Sorting(nginx, 2):
+        time.sleep(7)
+    begin = time.monotonic()
+    profile = profile_of(nginx.get("/debug/pprof/profile?last=1m"))
+    assert time.monotonic() - begin < 5
+    assert profile.total(0, "bubble_sort") > 100
+    assert profile.proto.duration_nanos > 4e9
+    now = time.time()
+    middle = profile_of(nginx.get(
+        f"/debug/pprof/profile?from={now - 6:.0f}&to={now - 2:.0f}"))
+    assert 0 < middle.total(0, "bubble_sort") < profile.total(0, "bubble_sort")
+    start = middle.proto.time_nanos / 1e9
+    assert now - 9 < start < now - 3
+    text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now - 6))
+    again = profile_of(nginx.get(f"/debug/pprof/profile?from={text}"))
+    assert again.total(0, "bubble_sort") > 0
+    # a reload takes the history with it
+    nginx.reload(wait_for_old=True)
+    later = profile_of(nginx.get("/debug/pprof/profile?last=1m"))
+    assert later.total(0, "bubble_sort") >= profile.total(0, "bubble_sort")
+    answer = nginx.get("/debug/pprof/profile?from=1000&to=2000")
+    assert answer.status == 404
+    assert answer.headers["X-Go-Pprof"] == "1"
+
+
+@pytest.mark.parametrize("query", [
+    "last=0", "last=-1", "last=x", "last=", "from=x", "from=", "to=1",
+    "from=2000&to=1000", "last=60s&from=1000", "last=60s&worker=1",
+    "from=2026-01-31T25:00:00Z", "from=2026-01-31T12:00:00",
+    "from=2026-01-31T12:00:00%2B99:00"])
+def test_a_past_that_makes_no_sense(nginx, query):
+    configure(nginx, 1)
+    nginx.start()
+    answer = nginx.get(f"/debug/pprof/profile?{query}")
+    assert answer.status == 400, query
+    assert answer.headers["X-Go-Pprof"] == "1"
