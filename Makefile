@@ -299,6 +299,12 @@ $(BUILD)/fuzz/stack_unwind_fuzz: $(wildcard profiler/unwind/*.[ch]) \
                                profiler/sample/sample_record.h
 $(BUILD)/fuzz/stack_unwind_fuzz: FUZZ_LIBS := -lunwind-x86_64
 
+$(BUILD)/fuzz/stack_parcel_fuzz: \
+    $(addprefix profiler/instance/,parcel_reader.c stack_merge.c window_base.c \
+        module_registry.c) profiler/sample/label_set.c \
+    $(addprefix profiler/symbolize/,block_arena.c id_table.c string_pool.c) \
+    profiler/unwind/module_file.c
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
 	$(FUZZ_CC) -std=c11 $(WARN) $(WARN_C) -g -O1 -D_GNU_SOURCE -I. \
