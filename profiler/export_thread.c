@@ -181,6 +181,25 @@ symbol_job_export(struct nprof_job *job, struct symbolizer *symbolizer)
 
 
 static void
+store_job_export(struct nprof_job *job, const struct profile_store *store)
+{
+    char *page;
+
+    if (job->input != NULL && job->input[0] != '\0') {
+        job->error
+            = profile_store_read(store, job->input, &job->data, &job->len);
+        return;
+    }
+
+    job->error = profile_store_list(store, &page, &job->len);
+
+    if (job->error == 0) {
+        job->data = page;
+    }
+}
+
+
+static void
 job_step_do(struct nprof *nprof, struct job_request *request)
 {
     bool              wanted;
@@ -199,6 +218,8 @@ job_step_do(struct nprof *nprof, struct job_request *request)
 
     if (wanted && job->kind < NPROF_PROFILES) {
         window_job_close(job);
+    } else if (wanted && job->kind == NPROF_JOB_STORE) {
+        store_job_export(job, &nprof->store);
     } else if (wanted) {
         symbol_job_export(job, nprof->symbolizer);
     }

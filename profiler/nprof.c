@@ -173,6 +173,39 @@ notify_lost(void *data, uint32_t pid)
 }
 
 
+static void
+notify_store(void *data, const char *path, int error)
+{
+    profiler_notify(data, "profiles can't be stored in \"%s\" (%d: %s)", path,
+                    error, strerrordesc_np(error));
+}
+
+
+static int
+store_begin(struct nprof *nprof)
+{
+    struct profile_store *store = &nprof->store;
+
+    if (nprof->config.store_path != NULL) {
+        /* what configurations are read into may go before the process does */
+        store->path = strdup(nprof->config.store_path);
+        if (store->path == NULL) {
+            return -ENOMEM;
+        }
+
+        store->max_size = nprof->config.store_max_size;
+        store->keep_seconds = (int64_t) nprof->config.store_keep_seconds;
+        store->notify = notify_store;
+        store->data = nprof;
+        /* the first one of all: there is room */
+        (void) period_subscribe(&nprof->leader.handlers, profile_store_period,
+                                store);
+    }
+
+    return 0;
+}
+
+
 /* This worker becomes one of the instance. */
 static int
 instance_begin(struct nprof *nprof)
@@ -198,7 +231,7 @@ instance_begin(struct nprof *nprof)
     nprof->leader.lost_data = nprof;
     instance_reap(notify_lost, nprof);
 
-    return 0;
+    return store_begin(nprof);
 }
 
 
@@ -233,6 +266,7 @@ nprof_free(struct nprof *nprof)
 
     module_registry_destroy(&nprof->registry);
     notices_free(nprof);
+    free(nprof->store.path);
     instance_end(nprof);
     free(nprof);
 }
@@ -527,11 +561,17 @@ profiler_job_start(struct nprof *nprof, enum nprof_job_kind kind,
     }
 
     job->finished = true;
+    *started = job;
+
+    if (kind == NPROF_JOB_STORE) {
+        profiler_job_export(job, &job->finish, JOB_EXPORT);
+        return 0;
+    }
+
     job->start.job = job;
     job->start.step = JOB_PREPARE;
     job_queue_put(&nprof->requests, &job->start.link);
     signal_wake_profiler();
-    *started = job;
 
     return 0;
 }

@@ -67,7 +67,14 @@ enum nprof_job_kind {
      * object, or, if input is "prometheus", those of all workers in the text
      * format of Prometheus.
      */
-    NPROF_JOB_STATUS
+    NPROF_JOB_STATUS,
+
+    /*
+     * What is kept on disk: the profile of the name that is the input, or, if
+     * that is empty, a page (HTML) of all. -ENOENT: there is none of that name;
+     * -EBADMSG: it is damaged.
+     */
+    NPROF_JOB_STORE
 };
 
 /* The kinds that have a window come first. */
@@ -118,6 +125,12 @@ struct nprof_config {
     /* The most memory of what is kept of the last hour, bytes, shared by all
        workers; 0: nothing is. */
     uint64_t history_size;
+
+    /* The folder in which profiles of each period are kept, or NULL; the most
+       bytes of them in all, and how long they are. Outlives the profiler. */
+    const char *store_path;
+    uint64_t    store_max_size;
+    uint64_t    store_keep_seconds;
 
     /* Name and version of the program, for status: no character in it needs
        escaping. Outlives the profiler. */

@@ -23,6 +23,7 @@
 #include "aggregate/stack_table.h"
 #include "instance/instance_leader.h"
 #include "instance/peer_exchange.h"
+#include "instance/profile_store.h"
 #include "instance/window_base.h"
 #include "job_queue.h"
 #include "nprof.h"
@@ -126,6 +127,7 @@ struct nprof {
     /* The export thread's while it runs. */
     struct module_registry registry;
     struct instance_leader leader;
+    struct profile_store   store;
 
     /* The export thread waits on this futex word, that of the slot. */
     _Atomic uint32_t *export_wake;

@@ -267,17 +267,19 @@ print_instance(FILE *out)
 
     instance_count(&counts);
 
-    fprintf(out,
-            ",\n \"instance\": {\"id\": \"%016" PRIx64
-            "\", \"leader\": %" PRIu32 ", \"workers_lost\": %" PRIu64
-            ", \"answers_missing\": %" PRIu64
-            ", \"messages_malformed\": %" PRIu64
-            ",\n  \"history\": {\"steps\": %u, \"bytes\": %" PRIu64
-            ", \"dropped\": %" PRIu64 "}, \"workers\": [",
-            directory->id, atomic_load(&directory->leader),
-            atomic_load(&directory->lost), atomic_load(&directory->unanswered),
-            atomic_load(&directory->malformed), counts.history_steps,
-            counts.history_bytes, atomic_load(&directory->history_dropped));
+    fprintf(
+        out,
+        ",\n \"instance\": {\"id\": \"%016" PRIx64 "\", \"leader\": %" PRIu32
+        ", \"workers_lost\": %" PRIu64 ", \"answers_missing\": %" PRIu64
+        ", \"messages_malformed\": %" PRIu64
+        ",\n  \"history\": {\"steps\": %u, \"bytes\": %" PRIu64
+        ", \"dropped\": %" PRIu64 "},\n  \"store\": {\"stored\": %" PRIu64
+        ", \"errors\": %" PRIu64 "}, \"workers\": [",
+        directory->id, atomic_load(&directory->leader),
+        atomic_load(&directory->lost), atomic_load(&directory->unanswered),
+        atomic_load(&directory->malformed), counts.history_steps,
+        counts.history_bytes, atomic_load(&directory->history_dropped),
+        atomic_load(&directory->stored), atomic_load(&directory->store_errors));
     print_workers(out);
     fputs("]}}\n", out);
 }

@@ -360,6 +360,12 @@ print_instance(FILE *out, const struct nprof *nprof)
     print_number(out, "history_dropped_total", "counter",
                  "Snapshots of the past that could not be kept.",
                  atomic_load(&directory->history_dropped));
+    print_number(out, "stored_total", "counter",
+                 "Profiles that were written to profiler_store.",
+                 atomic_load(&directory->stored));
+    print_number(out, "store_errors_total", "counter",
+                 "Profiles that could not be written there.",
+                 atomic_load(&directory->store_errors));
 }
 
 

@@ -169,6 +169,10 @@ struct instance_directory {
     /* Steps of the history that found no room, or no memory. */
     _Atomic uint64_t history_dropped;
 
+    /* Profiles that were stored on disk, or could not be. */
+    _Atomic uint64_t stored;
+    _Atomic uint64_t store_errors;
+
     /* Answers that did not come in time, and parcels that were no such. */
     _Atomic uint64_t unanswered;
     _Atomic uint64_t malformed;

@@ -96,6 +96,13 @@ ngx_int_t ngx_http_profiler_foreign(ngx_http_request_t *r);
 extern ngx_str_t ngx_http_profiler_octets;
 
 
+/* kept profiles (ngx_http_profiler_store.c) */
+ngx_int_t ngx_http_profiler_store(ngx_http_request_t *r);
+
+/* to the same with a slash */
+ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
+
+
 /* POST of addresses (ngx_http_profiler_symbol.c) */
 ngx_int_t ngx_http_profiler_symbol(ngx_http_request_t *r);
 

@@ -221,6 +221,14 @@ ngx_http_profiler_done(void *data, const u_char *body, size_t len,
         rc = ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
                                           "nothing is kept of that time");
 
+    } else if (err == NGX_ENOENT) {
+        rc = ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                          "Unknown profile");
+
+    } else if (err == EBADMSG) {
+        rc = ngx_http_profiler_send_error(r, NGX_HTTP_INTERNAL_SERVER_ERROR,
+                                          "the file is damaged");
+
     } else if (body == NULL) {
         rc = ngx_http_profiler_send_error(
             r, NGX_HTTP_INTERNAL_SERVER_ERROR,

@@ -26,7 +26,6 @@ static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
 static ngx_http_profiler_path_t *ngx_http_profiler_find(ngx_str_t *path);
 static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
                                            ngx_str_t          *path);
-static ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_index(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_cmdline(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
@@ -100,6 +99,12 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_status,
       "what the profiler counts, as JSON; ?format=prometheus" },
+
+    /* with what is below it */
+    { ngx_string("store"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_store,
+      "profiles of the past that profiler_store keeps" },
 
     /* empty, and not listed */
     { ngx_string("heap"),
@@ -325,6 +330,7 @@ ngx_http_profiler_handler(ngx_http_request_t *r)
 static ngx_http_profiler_path_t *
 ngx_http_profiler_find(ngx_str_t *path)
 {
+    size_t                    len;
     ngx_uint_t                i;
     ngx_http_profiler_path_t *p;
 
@@ -332,11 +338,18 @@ ngx_http_profiler_find(ngx_str_t *path)
         return &ngx_http_profiler_index_path;
     }
 
+    len = path->len;
+
+    if (len >= 6 && ngx_strncmp(path->data, "store/", 6) == 0
+        && ngx_strlchr(path->data + 6, path->data + len, '/') == NULL) {
+        len = 5;
+    }
+
     for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
         p = &ngx_http_profiler_paths[i];
 
-        if (path->len == p->name.len
-            && ngx_strncmp(path->data, p->name.data, path->len) == 0) {
+        if (len == p->name.len
+            && ngx_strncmp(path->data, p->name.data, len) == 0) {
             return p;
         }
     }
@@ -387,7 +400,7 @@ ngx_http_profiler_subpath(ngx_http_request_t *r, ngx_str_t *path)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_profiler_redirect(ngx_http_request_t *r)
 {
     size_t  len;

@@ -33,6 +33,11 @@ typedef struct {
     size_t     history;
     ngx_msec_t period;
 
+    /* NULL: profiles are not kept; bytes and seconds of those that are */
+    ngx_path_t *store;
+    off_t       store_max_size;
+    time_t      store_keep;
+
     /* a location has profiler_endpoint */
     ngx_flag_t endpoint;
 } ngx_profiler_conf_t;
@@ -43,7 +48,7 @@ typedef struct ngx_profiler_job_s ngx_profiler_job_t;
 /*
  * Called in the event loop when a job is done. data is the job's result, valid
  * until the return, or NULL and len 0 if the job failed with that errno, which
- * is logged unless it is ENODATA. The job is gone.
+ * is logged unless it is ENODATA or ENOENT. The job is gone.
  */
 typedef void (*ngx_profiler_done_pt)(void *ctx, const u_char *data, size_t len,
                                      ngx_err_t err);

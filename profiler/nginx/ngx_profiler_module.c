@@ -13,6 +13,10 @@
 /* milliseconds */
 #define NGX_PROFILER_PERIOD_MAX 3600000
 
+/* of what is stored, where nothing else is said: bytes, seconds */
+#define NGX_PROFILER_STORE_SIZE (256 * 1024 * 1024)
+#define NGX_PROFILER_STORE_KEEP (24 * 3600)
+
 
 static void     *ngx_profiler_create_conf(ngx_cycle_t *cycle);
 static char     *ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf);
@@ -23,6 +27,8 @@ static char     *ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char     *ngx_profiler_check_threshold(ngx_conf_t *cf, void *post,
                                               void *data);
+static char     *ngx_profiler_set_store(ngx_conf_t *cf, ngx_command_t *cmd,
+                                        void *conf);
 static char *ngx_profiler_check_period(ngx_conf_t *cf, void *post, void *data);
 static char *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
                                      void *conf);
@@ -103,6 +109,13 @@ static ngx_command_t  ngx_profiler_commands[] = {
       0,
       offsetof(ngx_profiler_conf_t, period),
       &ngx_profiler_period_post },
+
+    { ngx_string("profiler_store"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE123,
+      ngx_profiler_set_store,
+      0,
+      0,
+      NULL },
 
       ngx_null_command
 };
@@ -327,6 +340,94 @@ ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* max_size= or keep=; what is wrong is logged */
+static ngx_int_t
+ngx_profiler_store_option(ngx_conf_t *cf, ngx_profiler_conf_t *pcf,
+                          ngx_str_t *option)
+{
+    ngx_str_t value;
+
+    if (ngx_strncmp(option->data, "max_size=", 9) == 0) {
+        value.data = option->data + 9;
+        value.len = option->len - 9;
+        pcf->store_max_size = ngx_parse_offset(&value);
+
+        if (pcf->store_max_size > 0) {
+            return NGX_OK;
+        }
+
+    } else if (ngx_strncmp(option->data, "keep=", 5) == 0) {
+        value.data = option->data + 5;
+        value.len = option->len - 5;
+        pcf->store_keep = ngx_parse_time(&value, 1);
+
+        if (pcf->store_keep > 0) {
+            return NGX_OK;
+        }
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\" in \"profiler_store\" "
+                       "directive",
+                       option);
+
+    return NGX_ERROR;
+}
+
+
+/* nginx makes the folder, for the user of its workers */
+static char *
+ngx_profiler_set_store(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t           *value;
+    ngx_uint_t           i;
+    ngx_path_t          *path;
+    ngx_profiler_conf_t *pcf = conf;
+
+    if (pcf->store) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "needs a path";
+    }
+
+    path = ngx_pcalloc(cf->pool, sizeof(ngx_path_t));
+    if (path == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    path->name = value[1];
+
+    if (path->name.data[path->name.len - 1] == '/' && path->name.len > 1) {
+        path->name.data[--path->name.len] = '\0';
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &path->name, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    path->conf_file = cf->conf_file->file.name.data;
+    path->line = cf->conf_file->line;
+
+    pcf->store_max_size = NGX_PROFILER_STORE_SIZE;
+    pcf->store_keep = NGX_PROFILER_STORE_KEEP;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_profiler_store_option(cf, pcf, &value[i]) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    pcf->store = path;
+
+    return ngx_add_path(cf, &pcf->store) == NGX_OK ? NGX_CONF_OK
+                                                   : NGX_CONF_ERROR;
 }
 
 

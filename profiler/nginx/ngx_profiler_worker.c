@@ -91,6 +91,13 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.period_ms = conf->period;
     config.history_size = conf->history;
     config.server = NGINX_VER;
+
+    if (conf->store) {
+        config.store_path = (char *) conf->store->name.data;
+        config.store_max_size = conf->store_max_size;
+        config.store_keep_seconds = conf->store_keep;
+    }
+
     config.request_labels
         = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
 
@@ -433,7 +440,7 @@ ngx_profiler_done(struct nprof_job *done, ngx_log_t *log)
     rc = library->job_result(done, &data, &len);
 
     if (rc != 0) {
-        if (rc != -ENODATA) {
+        if (rc != -ENODATA && rc != -ENOENT) {
             ngx_log_error(NGX_LOG_ERR, log, -rc, "profiler job failed");
         }
 

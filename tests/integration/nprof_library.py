@@ -40,7 +40,9 @@ class Config(ctypes.Structure):
 
     _fields_ = [(name, ctypes.c_uint32) for name in (
         "rate", "types", "stall_threshold_ms", "cpu_engine", "period_ms")] + [
-        ("history_size", ctypes.c_uint64), ("server", ctypes.c_char_p),
+        ("history_size", ctypes.c_uint64), ("store_path", ctypes.c_char_p),
+        ("store_max_size", ctypes.c_uint64),
+        ("store_keep_seconds", ctypes.c_uint64), ("server", ctypes.c_char_p),
         ("request_labels", ctypes.c_uint32)]
 
 

@@ -1,0 +1,234 @@
+"""What clients of Go's net/http/pprof get, path by path."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from nginx_instance import wait_until
+from pprof_profile import Profile
+from test_profiler_workers import PROFILER, Sorting, configure
+
+OCTETS = "application/octet-stream"
+TEXT = "text/plain; charset=utf-8"
+CPU = [("samples", "count"), ("cpu", "nanoseconds")]
+HEAP = [("alloc_objects", "count"), ("alloc_space", "bytes"),
+        ("inuse_objects", "count"), ("inuse_space", "bytes")]
+DELAY = [("contentions", "count"), ("delay", "nanoseconds")]
+
+# path and query, content type, file name, sample types
+PROFILES = [
+    ("profile?seconds=1", OCTETS, "profile", CPU),
+    ("profile?seconds=1&debug=1", OCTETS, "profile", CPU),
+    ("wall?seconds=1", OCTETS, "wall",
+     [("samples", "count"), ("wall", "nanoseconds")]),
+    ("stall?seconds=1", OCTETS, "stall",
+     [("stalls", "count"), ("delay", "nanoseconds")]),
+    ("block", OCTETS, "block", DELAY),
+    ("mutex", OCTETS, "mutex", DELAY),
+    ("mutex?seconds=1", OCTETS, "mutex-delta", DELAY),
+    ("goroutine", OCTETS, "goroutine", [("goroutine", "count")]),
+    ("threadcreate", OCTETS, "threadcreate", [("threadcreate", "count")]),
+    ("heap", OCTETS, "heap", HEAP),
+    ("heap?gc=1", OCTETS, "heap", HEAP),
+    ("heap?seconds=1", OCTETS, "heap-delta", HEAP),
+    ("allocs", OCTETS, "allocs", HEAP),
+]
+
+# path and query, content type
+OTHERS = [
+    ("", "text/html; charset=utf-8"),
+    ("goroutine?debug=1", TEXT),
+    ("heap?debug=2", TEXT),
+    ("cmdline", TEXT),
+    ("symbol", TEXT),
+    ("status", "application/json"),
+    ("status?format=json", "application/json"),
+    ("status?format=prometheus", "text/plain; version=0.0.4; charset=utf-8"),
+]
+
+# path and query, status
+ERRORS = [
+    ("nothing", 404), ("heap2", 404), ("store/", 404),
+    ("profile?seconds=301", 400), ("heap?seconds=301", 400),
+    ("heap?seconds=0", 400), ("heap?seconds=x", 400), ("block?seconds=-1", 400),
+    ("heap?seconds=1&debug=1", 400), ("status?format=xml", 400),
+    ("profile?worker=x", 400), ("profile?worker=1", 404),
+    ("profile?last=x", 400), ("profile?from=1&to=2", 404),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One nginx for all: nothing here changes it."""
+    from conftest import FOLDERS
+    from nginx_instance import NginxInstance
+    import tempfile
+
+    FOLDERS.mkdir(parents=True, exist_ok=True)
+    nginx = NginxInstance(tempfile.mkdtemp(prefix="contract-", dir=FOLDERS))
+    configure(nginx, 2)
+    nginx.start()
+    yield nginx
+    nginx.finish()
+    shutil.rmtree(nginx.prefix)
+
+
+@pytest.mark.parametrize("path,content_type,filename,types", PROFILES)
+def test_profiles(served, path, content_type, filename, types):
+    answer = served.get(f"/debug/pprof/{path}")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == content_type
+    assert (answer.headers["Content-Disposition"]
+            == f'attachment; filename="{filename}"')
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert int(answer.headers["Content-Length"]) == len(answer.body) > 0
+    assert answer.headers["Content-Encoding"] is None
+    profile = Profile(answer.body).check()
+    assert profile.types == types
+    head = served.request("HEAD", f"/debug/pprof/{path}")
+    assert head.status == 200 and head.body == b""
+    assert (head.headers["Content-Disposition"]
+            == answer.headers["Content-Disposition"])
+
+
+@pytest.mark.parametrize("path,content_type", OTHERS)
+def test_others(served, path, content_type):
+    answer = served.get(f"/debug/pprof/{path}")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == content_type
+    assert answer.headers["Content-Disposition"] is None
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.body
+    head = served.request("HEAD", f"/debug/pprof/{path}")
+    assert head.headers["Content-Type"] == content_type
+
+
+@pytest.mark.parametrize("path,status", ERRORS)
+def test_errors(served, path, status):
+    answer = served.get(f"/debug/pprof/{path}")
+    assert answer.status == status
+    assert answer.headers["X-Go-Pprof"] == "1"
+    assert answer.headers["Content-Type"] == TEXT
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert len(answer.text.splitlines()) == 1
+
+
+def test_a_scrape_as_alloy_and_parca_do_it(served):
+    """Alloy: 2xx, not empty, octets; Parca: within three seconds of the
+    window's end."""
+    for path in ("allocs", "block", "goroutine", "mutex",
+                 "profile?seconds=2"):
+        answer = served.get(f"/debug/pprof/{path}")
+        assert 200 <= answer.status < 300
+        assert answer.body
+        assert answer.headers["Content-Type"].startswith(OCTETS)
+
+
+def test_prometheus_text(served):
+    wait_until(lambda: served.get("/debug/pprof/status").json()
+               ["instance"]["leader"] != 0, "there is a leader")
+    text = served.get("/debug/pprof/status?format=prometheus").text
+    families = re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)
+    assert len(families) == len(set(families)) > 30
+    sample = re.compile(r"^(\w+)(\{(\w+=\"[^\"]*\",?)*\})? \d+(\.\d+)?$")
+    seen = set()
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            assert sample.match(line), line
+            series = line.rsplit(" ", 1)[0]
+            assert series not in seen
+            seen.add(series)
+    for pid in served.workers():
+        assert f'nginx_profiler_cpu_samples_total{{worker="{pid}"}}' in seen
+    assert "nginx_profiler_up" in seen
+
+    # buckets are cumulative, and end with all
+    for pid in served.workers():
+        buckets = [int(n) for n in re.findall(
+            rf'loop_turn_seconds_bucket{{worker="{pid}",le="[^"]*"}} (\d+)',
+            text)]
+        assert buckets == sorted(buckets)
+        assert (f'loop_turn_seconds_count{{worker="{pid}"}} {buckets[-1]}\n'
+                in text)
+
+
+PROMTOOL = shutil.which("promtool")
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool")
+def test_promtool_accepts_the_metrics(served):
+    text = served.get("/debug/pprof/status?format=prometheus").body
+    done = subprocess.run([PROMTOOL, "check", "metrics"], input=text,
+                          capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_status_of_the_instance(served):
+    status = served.get("/debug/pprof/status").json()
+    assert {w["pid"] for w in status["instance"]["workers"]} == set(
+        served.workers())
+    assert all(w["state"] == "current"
+               for w in status["instance"]["workers"])
+    assert status["worker"] in served.workers()
+    assert re.fullmatch("[0-9a-f]{40}", status["build_id"])
+    assert status["server"].startswith("nginx/")
+
+
+def test_status_when_it_is_off(nginx):
+    nginx.write_conf(modules=PROFILER,
+                     server="location /p/ { profiler_endpoint; }")
+    nginx.start()
+    answer = nginx.get("/p/status?format=prometheus")
+    assert answer.status == 200
+    assert answer.text.endswith("nginx_profiler_up 0\n")
+
+
+GO = shutil.which("go") or (
+    "/usr/local/go/bin/go" if os.path.exists("/usr/local/go/bin/go") else None)
+
+
+def pprof(nginx, *arguments):
+    """What `go tool pprof` prints."""
+    done = subprocess.run(
+        [GO, "tool", "pprof", *arguments], capture_output=True, text=True,
+        check=False, env={**os.environ, "PPROF_TMPDIR": str(nginx.prefix)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(GO is None, reason="there is no Go toolchain")
+def test_go_tool_pprof(served):
+    base = f"http://127.0.0.1:{served.port}/debug/pprof"
+    with Sorting(served, 2):
+        raw = pprof(served, "-raw", "-seconds", "2", f"{base}/profile")
+        assert "bubble_sort" in raw
+        assert "samples/count cpu/nanoseconds" in raw
+        old = served.prefix / "old.pb.gz"
+        old.write_bytes(served.get("/debug/pprof/profile?seconds=1").body)
+        diff = pprof(served, "-top", "-diff_base", str(old), "-seconds", "2",
+                     f"{base}/profile")
+        assert "bubble_sort" in diff
+    for path in ("heap", "allocs", "goroutine", "mutex", "threadcreate"):
+        # nothing in it, and no error
+        pprof(served, "-raw", f"{base}/{path}")
+
+
+GOOGLE_PPROF = shutil.which("google-pprof")
+
+
+@pytest.mark.skipif(GOOGLE_PPROF is None, reason="there is no google-pprof")
+def test_symbol_and_cmdline_as_google_pprof_asks(served):
+    """It fetches these two with curl, before a profile that it can't read."""
+    done = subprocess.run(
+        [GOOGLE_PPROF, "--raw",
+         f"http://127.0.0.1:{served.port}/debug/pprof/profile?seconds=1"],
+        capture_output=True, text=True, check=False, timeout=60,
+        cwd=served.prefix, env={**os.environ, "HOME": str(served.prefix)})
+    assert "404" not in done.stderr, done.stderr
+    begin = time.monotonic()
+    assert served.get("/debug/pprof/symbol").text.startswith("num_symbols: 1")
+    assert time.monotonic() - begin < 20
