@@ -3,7 +3,7 @@
 # BENCH_OPTIONS has goes to each. Their programs and results are in
 # $(BUILD)/bench.
 
-BENCH ?= count plugins accuracy
+BENCH ?= count plugins accuracy merge
 BENCH_OPTIONS ?=
 QUICK ?=
 
@@ -12,6 +12,7 @@ HAVE_GPERFTOOLS := $(wildcard /usr/include/gperftools/profiler.h)
 
 BENCH_PROGRAMS := $(BUILD)/bench/calibration_loop $(BUILD)/bench/sort_driver \
                   $(BUILD)/bench/burst_client $(BUILD)/bench/accuracy_driver \
+                  $(BUILD)/bench/merge_driver \
                   $(if $(HAVE_GPERFTOOLS),$(BUILD)/bench/gperftools_preload.so)
 
 bench: bench-programs modules plugins
@@ -49,3 +50,9 @@ $(OBJ)/bench/accuracy_driver.o: CPPFLAGS += -Iprofiler
 $(BUILD)/bench/accuracy_driver: $(OBJ)/bench/accuracy_driver.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -o $@ $^ -ldl
+
+$(OBJ)/bench/merge_driver.o: CPPFLAGS += -Iprofiler
+
+$(BUILD)/bench/merge_driver: $(OBJ)/bench/merge_driver.o $(BUILD)/libtested.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ $(NPROF_LIBS) -lpthread

@@ -164,7 +164,7 @@ profiler_turn(struct profiler *profiler, int64_t now)
     }
 
     profiler_requests(profiler, requests);
-    peer_answer_all(profiler_snapshot, profiler);
+    peer_answer_all(instance.slot, profiler_snapshot, profiler);
 }
 
 

@@ -355,7 +355,8 @@ peer_answer(unsigned slot, unsigned i, uint64_t word,
 
 
 void
-peer_answer_all(int (*write)(void *data, uint32_t types,
+peer_answer_all(unsigned own,
+                int (*write)(void *data, uint32_t types,
                              struct parcel_file *file),
                 void *data)
 {
@@ -374,8 +375,7 @@ peer_answer_all(int (*write)(void *data, uint32_t types,
         for (i = 0; i < INSTANCE_AREAS; i++) {
             word = atomic_load(&asking->areas[i].word);
 
-            if (AREA_STATE(word) == AREA_ASKED
-                && AREA_SLOT(word) == instance.slot
+            if (AREA_STATE(word) == AREA_ASKED && AREA_SLOT(word) == own
                 && atomic_compare_exchange_strong(&asking->areas[i].word, &word,
                                                   (word & ~UINT64_C(0xff))
                                                       | AREA_TAKEN)) {

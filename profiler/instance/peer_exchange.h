@@ -75,10 +75,11 @@ int peer_take(struct peer_question *question, unsigned i, int64_t until_ns,
 void peer_drop(struct peer_question *question);
 
 /*
- * Answers all that ask this worker: write() makes the parcel of these types,
- * and returns 0 or -errno. Profiler thread.
+ * Answers all that ask the worker of a slot, this one: write() makes the parcel
+ * of these types, and returns 0 or -errno. Profiler thread.
  */
-void peer_answer_all(int (*write)(void *data, uint32_t types,
+void peer_answer_all(unsigned own,
+                     int (*write)(void *data, uint32_t types,
                                   struct parcel_file *file),
                      void *data);
 

@@ -22,8 +22,8 @@
 #include "stack_parcel.h"
 
 
-#define STACK_MERGE_SAMPLES 49152
-#define STACK_MERGE_FRAMES 983040
+#define STACK_MERGE_SAMPLES 24576
+#define STACK_MERGE_FRAMES 491520
 
 
 struct stack_merge {

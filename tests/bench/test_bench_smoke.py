@@ -298,3 +298,14 @@ def load_program(name):
     sys.modules[loader.name] = module
     loader.exec_module(module)
     return module
+
+
+def test_merge(built):
+    make("bench", "BENCH=merge", "QUICK=1")
+    cells = result_of("merge")["cells"]
+    assert {cell["same"] for cell in cells} == {True, False}
+    for cell in cells:
+        assert cell["begin_ms"] > 0 and cell["end_ms"] > 0
+        # what is the same is one sample; "[other]" may be one more
+        assert cell["samples"] >= cell["stacks"]
+        assert cell["memory_mb"] < 64

@@ -224,8 +224,8 @@ GOOGLE_PPROF = shutil.which("google-pprof")
 def test_symbol_and_cmdline_as_google_pprof_asks(served):
     """It fetches these two with curl, before a profile that it can't read."""
     done = subprocess.run(
-        [GOOGLE_PPROF, "--raw",
-         f"http://127.0.0.1:{served.port}/debug/pprof/profile?seconds=1"],
+        [GOOGLE_PPROF, "--raw", "--seconds=1",
+         f"http://127.0.0.1:{served.port}/debug/pprof/profile"],
         capture_output=True, text=True, check=False, timeout=60,
         cwd=served.prefix, env={**os.environ, "HOME": str(served.prefix)})
     assert "404" not in done.stderr, done.stderr

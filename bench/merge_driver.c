@@ -1,0 +1,271 @@
+/*
+ * Collects and merges the parcels of many workers as the export thread does,
+ * and prints what that took.
+ *
+ * Usage: merge_driver WORKERS STACKS SAME
+ *
+ * WORKERS workers with STACKS different stacks of 20 frames each, the same in
+ * all of them if SAME is 1, else different everywhere. All of them answer by a
+ * thread of this process, which the CPU time that is printed leaves out: it is
+ * that of the merging thread alone, of a window's beginning and of its end, with
+ * the encoding. Prints workers, stacks, nanoseconds of the beginning, of the
+ * end, the most memory that it took (by growth of the peak resident set) and
+ * that the answers took (of the instance's file), bytes, and samples and bytes
+ * of the profile.
+ */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "encode/pprof_encode.h"
+#include "instance/instance_collect.h"
+#include "nprof_clock.h"
+#include "profile_types.h"
+
+
+#define FRAMES 20
+#define SYMBOLS 20000
+
+/* Where the program lies. */
+#define TEXT 0x1000
+
+
+static struct module_identity nginx_module = {
+    .path = "/nginx",
+    .build_id = {1},
+    .build_id_len = 1,
+    .text_start = TEXT,
+    .text_end = 0x1000000,
+    .fd = -1,
+};
+
+static uint32_t n_workers, n_stacks, same;
+static unsigned window_number;
+
+static _Atomic bool ended;
+
+
+static uint64_t
+mix(uint64_t number)
+{
+    number = (number ^ number >> 30) * 0xbf58476d1ce4e5b9ull;
+    number = (number ^ number >> 27) * 0x94d049bb133111ebull;
+
+    return number ^ number >> 31;
+}
+
+
+static struct stack_frame    *frames;
+static struct profile_sample *samples;
+
+/* The most of the instance's file that was in use, bytes. */
+static _Atomic int64_t file_peak;
+
+
+static void
+stacks_make(void)
+{
+    uint32_t i, f;
+
+    frames = calloc((size_t) n_stacks * FRAMES, sizeof(*frames));
+    samples = calloc(n_stacks, sizeof(*samples));
+    if (frames == NULL || samples == NULL) {
+        abort();
+    }
+
+    for (i = 0; i < n_stacks; i++) {
+        for (f = 0; f < FRAMES; f++) {
+            frames[i * FRAMES + f].address
+                = TEXT + mix((uint64_t) i << 32 | f) % SYMBOLS * 16;
+        }
+
+        samples[i].frames = &frames[i * FRAMES];
+        samples[i].n_frames = FRAMES;
+        samples[i].thread = "main";
+    }
+}
+
+
+/* Of peer_answer_all(); data is the number of the worker. */
+static int
+answer(void *data, uint32_t types, struct parcel_file *file)
+{
+    int                     rc;
+    uint32_t                i, worker = *(uint32_t *) data;
+    struct stat             status;
+    struct parcel_writer    writer;
+    struct stack_profile    profile = {0};
+    struct module_identity *modules[1] = {&nginx_module};
+
+    for (i = 0; i < n_stacks; i++) {
+        /* the leaf makes the difference */
+        frames[i * FRAMES].address
+            = TEXT + (same ? i : (uint64_t) worker * n_stacks + i);
+        samples[i].values[0] = 1 + window_number;
+        samples[i].values[1] = 10000000 * (1 + (int64_t) window_number);
+    }
+
+    profile.modules = modules;
+    profile.n_modules = 1;
+    profile.n_value_types = 2;
+    profile.samples = samples;
+    profile.n_samples = n_stacks;
+
+    parcel_begin(&writer, worker + 1, 0, parcel_file_sink, file);
+    parcel_add(&writer, (types & NPROF_TYPE(NPROF_JOB_CPU)) ? NPROF_JOB_CPU : 0,
+               &profile);
+    rc = parcel_end(&writer);
+
+    if (fstat(instance.fd, &status) == 0
+        && status.st_blocks * 512 > atomic_load(&file_peak)) {
+        atomic_store(&file_peak, status.st_blocks * 512);
+    }
+
+    return rc != 0 ? rc : file->error;
+}
+
+
+/* The workers: a thread that answers for one after the other. */
+static void *
+workers_run(void *data)
+{
+    uint32_t worker;
+
+    (void) data;
+
+    while (!atomic_load(&ended)) {
+        for (worker = 0; worker < n_workers; worker++) {
+            peer_answer_all(worker, answer, &worker);
+        }
+
+        usleep(500);
+    }
+
+    return NULL;
+}
+
+
+/* The directory as if all of them had joined; the first is this process. */
+static void
+workers_join(void)
+{
+    uint32_t              i;
+    struct instance_slot *slot;
+
+    for (i = 0; i < n_workers; i++) {
+        slot = &instance.directory->slots[i];
+        atomic_store(&slot->id, i + 1);
+        atomic_store(&slot->pid, 1000000 + i);
+        atomic_store(&slot->state, INSTANCE_LIVE);
+    }
+
+    atomic_store(&instance.directory->n_slots, n_workers);
+}
+
+
+static void
+window(const struct window_base *base, struct window_base *next,
+       struct stack_merge *merge)
+{
+    static struct peer_question question;
+    static struct collection    c;
+
+    memset(&c, 0, sizeof(c));
+    c.question = &question;
+    c.next = next;
+
+    if (merge != NULL) {
+        c.windows[0].base = base;
+        c.windows[0].merges[NPROF_JOB_CPU] = merge;
+        c.n_windows = 1;
+    }
+
+    peer_ask_all(&question, NPROF_TYPE(NPROF_JOB_CPU), 0);
+    if (collect(&c) != 0 || c.answered != n_workers) {
+        fprintf(stderr, "%u of %u answered\n", c.answered, n_workers);
+        exit(EXIT_FAILURE);
+    }
+
+    collect_end(&c);
+}
+
+
+static int64_t
+peak_bytes(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+
+    return usage.ru_maxrss * 1024L;
+}
+
+
+int
+main(int argc, char **argv)
+{
+    size_t                 len;
+    int64_t                times[3], before;
+    uint8_t               *bytes;
+    pthread_t              workers;
+    struct stack_merge     merge;
+    struct window_base     base = {0};
+    struct symbolizer     *symbolizer;
+    struct stack_profile   profile;
+    struct module_registry registry = {.n = 0};
+
+    if (argc != 4) {
+        fprintf(stderr, "usage: merge_driver WORKERS STACKS SAME\n");
+        return EXIT_FAILURE;
+    }
+
+    n_workers = (uint32_t) atoi(argv[1]);
+    n_stacks = (uint32_t) atoi(argv[2]);
+    same = (uint32_t) atoi(argv[3]);
+
+    symbolizer = symbolizer_create(NULL);
+
+    if (n_workers == 0 || n_workers > INSTANCE_SLOTS || symbolizer == NULL
+        || instance_join() != 0 || instance.slot != 0) {
+        return EXIT_FAILURE;
+    }
+
+    peer_begin();
+    stacks_make();
+    workers_join();
+    pthread_create(&workers, NULL, workers_run, NULL);
+
+    before = peak_bytes();
+    times[0] = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    window(NULL, &base, NULL);
+    window_number = 1;
+    times[1] = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+    if (stack_merge_init(&merge, &registry, &nginx_module) != 0) {
+        return EXIT_FAILURE;
+    }
+
+    window(&base, NULL, &merge);
+    stack_merge_settle(&merge, 0);
+    stack_merge_profile(&merge, &profile);
+    profile_type_describe(&profile, NPROF_JOB_CPU, 99);
+    if (pprof_encode(&profile, symbolizer, 5, &bytes, &len) != 0) {
+        return EXIT_FAILURE;
+    }
+
+    times[2] = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    printf("%u %u %ld %ld %ld %ld %zu %zu\n", n_workers, n_stacks,
+           (long) (times[1] - times[0]), (long) (times[2] - times[1]),
+           (long) (peak_bytes() - before), (long) file_peak, profile.n_samples,
+           len);
+
+    atomic_store(&ended, true);
+    pthread_join(workers, NULL);
+
+    return EXIT_SUCCESS;
+}
