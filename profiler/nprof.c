@@ -20,6 +20,7 @@
 #include "nprof_build_id.h"
 #include "nprof_clock.h"
 #include "profile_types.h"
+#include "profiler_member.h"
 #include "profiler_thread.h"
 #include "sample/label_set.h"
 #include "sample/loop_hook.h"
@@ -144,106 +145,6 @@ profiler_job_release(struct nprof_job *job)
 }
 
 
-static void
-notices_free(struct nprof *nprof)
-{
-    struct job_link *link, *next;
-
-    free(nprof->notice);
-
-    for (link = nprof->notice_list; link != NULL; link = next) {
-        next = link->next;
-        free(link);
-    }
-
-    for (link = job_queue_take(&nprof->notices); link != NULL; link = next) {
-        next = link->next;
-        free(link);
-    }
-}
-
-
-static void
-notify_lost(void *data, uint32_t pid)
-{
-    profiler_notify(data,
-                    "worker %" PRIu32 " ended without leaving what it had "
-                    "counted",
-                    pid);
-}
-
-
-static void
-notify_store(void *data, const char *path, int error)
-{
-    profiler_notify(data, "profiles can't be stored in \"%s\" (%d: %s)", path,
-                    error, strerrordesc_np(error));
-}
-
-
-static int
-store_begin(struct nprof *nprof)
-{
-    struct profile_store *store = &nprof->store;
-
-    if (nprof->config.store_path != NULL) {
-        /* what configurations are read into may go before the process does */
-        store->path = strdup(nprof->config.store_path);
-        if (store->path == NULL) {
-            return -ENOMEM;
-        }
-
-        store->max_size = nprof->config.store_max_size;
-        store->keep_seconds = (int64_t) nprof->config.store_keep_seconds;
-        store->notify = notify_store;
-        store->data = nprof;
-        /* the first one of all: there is room */
-        (void) period_subscribe(&nprof->leader.handlers, profile_store_period,
-                                store);
-    }
-
-    return 0;
-}
-
-
-/* This worker becomes one of the instance. */
-static int
-instance_begin(struct nprof *nprof)
-{
-    int                   rc;
-    struct instance_slot *own;
-
-    rc = instance_join();
-    if (rc != 0) {
-        return rc;
-    }
-
-    peer_begin();
-    own = instance_own_slot();
-    signal_state.wake = &own->profiler_wake;
-    nprof->export_wake = &own->export_wake;
-
-    nprof->leader.config = &nprof->config;
-    nprof->leader.main = profiler_modules.identities[0];
-    nprof->leader.registry = &nprof->registry;
-    nprof->leader.symbolizer = nprof->symbolizer;
-    nprof->leader.lost = notify_lost;
-    nprof->leader.lost_data = nprof;
-    instance_reap(notify_lost, nprof);
-
-    return store_begin(nprof);
-}
-
-
-/* What it has counted stays, if it could leave that. */
-static void
-instance_end(struct nprof *nprof)
-{
-    signal_wake_reset();
-    instance_leave(nprof->left);
-}
-
-
 /* No thread of ours runs. */
 static void
 nprof_free(struct nprof *nprof)
@@ -265,9 +166,7 @@ nprof_free(struct nprof *nprof)
     }
 
     module_registry_destroy(&nprof->registry);
-    notices_free(nprof);
-    free(nprof->store.path);
-    instance_end(nprof);
+    profiler_member_end(nprof);
     free(nprof);
 }
 
@@ -323,7 +222,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
                              : profiler_create(nprof, &nprof->profiler);
     if (rc == 0) {
         nprof->symbolizer = symbolizer_create(NULL);
-        rc = nprof->symbolizer == NULL ? -ENOMEM : instance_begin(nprof);
+        rc = nprof->symbolizer == NULL ? -ENOMEM : profiler_member_begin(nprof);
     }
 
     if (rc == 0) {
@@ -397,27 +296,6 @@ profiler_hurry(struct nprof *nprof, unsigned timeout_ms)
     (void) nprof;
     peer_limit_waits(clock_ns(CLOCK_MONOTONIC)
                      + (int64_t) timeout_ms * 1000000);
-}
-
-
-static const char *
-profiler_next_notice(struct nprof *nprof)
-{
-    free(nprof->notice);
-    nprof->notice = NULL;
-
-    if (nprof->notice_list == NULL) {
-        nprof->notice_list = job_queue_take(&nprof->notices);
-    }
-
-    if (nprof->notice_list == NULL) {
-        return NULL;
-    }
-
-    nprof->notice = (struct profiler_notice *) nprof->notice_list;
-    nprof->notice_list = nprof->notice_list->next;
-
-    return nprof->notice->text;
 }
 
 
@@ -699,7 +577,7 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .window_start = profiler_window_start,
         .job_finish = profiler_job_finish,
         .hurry = profiler_hurry,
-        .next_notice = profiler_next_notice,
+        .next_notice = profiler_member_notice,
         .job_abandon = profiler_job_abandon,
         .next_done = profiler_next_done,
         .job_owner = profiler_job_owner,
