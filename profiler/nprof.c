@@ -268,10 +268,19 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
 
     if (pthread_clockjoin_np(nprof->profiler_thread, NULL, CLOCK_MONOTONIC,
                              &deadline)
-            != 0
-        || pthread_clockjoin_np(nprof->export_thread, NULL, CLOCK_MONOTONIC,
-                                &deadline)
-               != 0) {
+        != 0) {
+        atomic_store(&nprof->abandoned, true);
+        return -ETIMEDOUT;
+    }
+
+    if (pthread_clockjoin_np(nprof->export_thread, NULL, CLOCK_MONOTONIC,
+                             &deadline)
+        != 0) {
+        /* what was counted is safe, whatever that one waits for */
+        if (nprof->left) {
+            instance_mark_left();
+        }
+
         atomic_store(&nprof->abandoned, true);
         return -ETIMEDOUT;
     }

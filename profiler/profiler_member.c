@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "instance/instance_memory.h"
 #include "profiler_member.h"
@@ -81,11 +82,20 @@ int
 profiler_member_begin(struct nprof *nprof)
 {
     int                   rc;
+    uint32_t              i;
     struct instance_slot *own;
 
     rc = instance_join();
     if (rc != 0) {
         return rc;
+    }
+
+    /* what is open already need not be opened again */
+    for (i = 0; i < profiler_modules.n_identities; i++) {
+        if (profiler_modules.identities[i]->fd >= 0) {
+            (void) module_registry_find(
+                &nprof->registry, profiler_modules.identities[i], getpid());
+        }
     }
 
     peer_begin();

@@ -59,6 +59,8 @@ snapshot_write(struct profiler *profiler, uint32_t types, bool leaving,
             break;
         }
 
+        profile_type_describe(profile, kind, profiler->nprof->config.rate);
+
         if (leaving) {
             values_drop(profile, profile_type_gauges(kind));
         }

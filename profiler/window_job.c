@@ -165,6 +165,8 @@ profile_encode(struct nprof_job *job, struct stack_merge *merge,
     profile.time_ns = times->time_ns;
     profile.duration_ns = times->duration_ns;
 
+    module_registry_open_files(&nprof->registry);
+
     rc = pprof_encode(&profile, nprof->symbolizer, EXPORT_GZIP_LEVEL, &bytes,
                       &job->len);
     if (rc == 0) {

@@ -516,7 +516,6 @@ stack_table_profile(const struct stack_table    *table,
     memcpy(threads, table->threads, sizeof(table->threads));
 
     profile->n_modules = table->modules->n_identities;
-    profile->n_value_types = STACK_VALUES;
     memcpy(profile->modules, table->modules->identities,
            profile->n_modules * sizeof(profile->modules[0]));
 

@@ -222,6 +222,8 @@ step_period(struct step *step)
         period.profiles[kind] = &profiles[kind];
     }
 
+    module_registry_open_files(leader->registry);
+
     for (i = 0; i < leader->handlers.n; i++) {
         leader->handlers.handlers[i](leader->handlers.data[i], &period);
     }

@@ -241,6 +241,13 @@ instance_leave(bool left)
 }
 
 
+void
+instance_mark_left(void)
+{
+    atomic_store(&instance_own_slot()->state, INSTANCE_LEFT);
+}
+
+
 bool
 instance_slot_lives(unsigned slot)
 {

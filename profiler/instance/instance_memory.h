@@ -239,6 +239,10 @@ instance_own_slot(void)
     return &instance.directory->slots[instance.slot];
 }
 
+/* The totals are in the file, and this process is about to end with threads
+   that still use its slot. The event loop. */
+void instance_mark_left(void);
+
 /* Whether the worker that has the slot still lives. Any thread. */
 bool instance_slot_lives(unsigned slot);
 

@@ -60,7 +60,7 @@ module_copy(const struct module_identity *identity)
     }
 
     *copy = *identity;
-    copy->fd = -1;
+    copy->fd = MODULE_FILE_UNTRIED;
     copy->path = strdup(identity->path);
 
     if (copy->path == NULL) {
@@ -98,16 +98,33 @@ module_registry_find(struct module_registry       *registry,
     if (identity->fd >= 0 && pid == getpid()) {
         module->fd = identity->fd;
         registry->borrowed[i] = 1;
-
-    } else {
-        module_file_open(module);
-
-        if (module->fd < 0 && identity->fd >= 0 && pid != 0) {
-            open_of_worker(module, identity->fd, pid);
-        }
     }
 
+    registry->pids[i] = pid;
+    registry->fds[i] = identity->fd;
     registry->modules[registry->n++] = module;
 
     return module;
+}
+
+
+void
+module_registry_open_files(struct module_registry *registry)
+{
+    uint32_t                i;
+    struct module_identity *module;
+
+    for (i = 0; i < registry->n; i++) {
+        module = registry->modules[i];
+
+        if (module->fd != MODULE_FILE_UNTRIED) {
+            continue;
+        }
+
+        module_file_open(module);
+
+        if (module->fd < 0 && registry->fds[i] >= 0 && registry->pids[i] != 0) {
+            open_of_worker(module, registry->fds[i], registry->pids[i]);
+        }
+    }
 }

@@ -27,6 +27,10 @@ struct module_registry {
 
     /* Those whose file is another's to close: of this process's own table. */
     uint8_t borrowed[MODULE_REGISTRY_MAX];
+
+    /* Who has it open, and as what; no file is opened before it is needed. */
+    pid_t pids[MODULE_REGISTRY_MAX];
+    int   fds[MODULE_REGISTRY_MAX];
 };
 
 
@@ -34,14 +38,18 @@ void module_registry_destroy(struct module_registry *registry);
 
 /*
  * The module of that identity, which the worker pid (0: none that lives) has
- * open as identity->fd; it stays valid as long as the registry. Opens its file
- * when it is new: the one that this process has, that of the path if it is the
- * same, or the other worker's, which may be deleted by now. NULL if there is no
- * memory.
+ * open as identity->fd; it stays valid as long as the registry. NULL if there
+ * is no memory.
  */
 struct module_identity *
 module_registry_find(struct module_registry       *registry,
                      const struct module_identity *identity, pid_t pid);
+
+/*
+ * Opens the files of all modules that were not tried yet: that of the path if it
+ * is the same, or the one that another worker has, which may be deleted by now.
+ */
+void module_registry_open_files(struct module_registry *registry);
 
 
 #endif /* NPROF_MODULE_REGISTRY_H */

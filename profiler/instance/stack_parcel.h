@@ -30,7 +30,7 @@
 
 /* Bounds of what a reader takes. */
 #define PARCEL_MODULES_MAX 4096
-#define PARCEL_LABELS_MAX 131072
+#define PARCEL_LABELS_MAX 524288
 #define PARCEL_THREADS_MAX 65536
 #define PARCEL_TEXT_MAX 4096
 #define PARCEL_KINDS_MAX 32
