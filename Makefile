@@ -68,14 +68,15 @@ endif
 
 # libnprof.so: every folder of profiler/ but the glue
 
-STAGES := sample unwind aggregate symbolize encode instance
+STAGES := sample unwind aggregate symbolize encode instance export
 PROTO := profiler/encode/profile.proto
 NPROF_SRC := $(wildcard profiler/*.c) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.c))
 NPROF_HDR := $(wildcard profiler/*.h) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.h))
 NPROF_OBJ := $(NPROF_SRC:%.c=$(OBJ)/%.o) $(OBJ)/gen/profile.pb-c.o
-NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz -liberty -lm
+NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz -liberty -lm \
+              -lcurl -ljansson -luuid
 
 $(MODULES)/libnprof.so: $(NPROF_OBJ) profiler/nprof.map
 	@mkdir -p $(@D)
@@ -265,6 +266,20 @@ $(OBJ)/tests/stress/%.o: CPPFLAGS += -Iprofiler
 $(BUILD)/stress/%: $(OBJ)/tests/stress/%.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< -lpthread -ldl
+
+
+# The uploader's driver: made of all that is free of nginx
+
+UPLOAD_DRIVER := $(BUILD)/upload/upload_driver
+
+unit: $(UPLOAD_DRIVER)
+
+$(OBJ)/tests/upload/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen
+
+$(UPLOAD_DRIVER): $(OBJ)/tests/upload/upload_driver.o $(BUILD)/libtested.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -rdynamic -o $@ $< $(BUILD)/libtested.a $(NPROF_LIBS) \
+	    -lpthread -ldl
 
 
 # Unit tests for ThreadSanitizer: those with threads of their own. Signals it

@@ -15,6 +15,7 @@
 #include "export_thread.h"
 #include "futex_wait.h"
 #include "nprof_clock.h"
+#include "profiler_threads.h"
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
 #include "unwind/module_file.h"
@@ -35,7 +36,8 @@ profiler_job_export(struct nprof_job *job, struct job_request *request,
 
 
 void
-profiler_notify(struct nprof *nprof, const char *format, ...)
+profiler_notify(struct nprof *nprof, enum nprof_notice weight,
+                const char *format, ...)
 {
     va_list                 arguments;
     uint64_t                one = 1;
@@ -45,6 +47,8 @@ profiler_notify(struct nprof *nprof, const char *format, ...)
     if (notice == NULL) {
         return;
     }
+
+    notice->weight = weight;
 
     va_start(arguments, format);
     vsnprintf(notice->text, sizeof(notice->text), format, arguments);
@@ -261,6 +265,8 @@ export_thread_main(void *data)
         /* until there is nothing: who waits for an answer uses up wake-ups */
         while (exports_run(nprof)) {
         }
+
+        profiler_period_finish(nprof);
 
         if (!atomic_load(&nprof->stopping)) {
             instance_leader_turn(&nprof->leader);

@@ -17,10 +17,12 @@
 #include "export_thread.h"
 #include "futex_wait.h"
 #include "instance/instance_memory.h"
+#include "instance_uploads.h"
 #include "nprof_build_id.h"
 #include "nprof_clock.h"
 #include "profile_types.h"
 #include "profiler_member.h"
+#include "profiler_threads.h"
 #include "profiler_thread.h"
 #include "sample/label_set.h"
 #include "sample/loop_hook.h"
@@ -35,7 +37,6 @@
 #include "window_job.h"
 
 
-#define PROFILER_STACK_SIZE (256 * 1024)
 #define RATE_MAX 1000
 
 
@@ -69,60 +70,15 @@ profiler_prepare(void)
 
 
 static int
-thread_create(pthread_t *thread, size_t stack_size, void *(*body)(void *),
-              void *data)
+profiler_identify(const struct nprof_identity *identity, char *message,
+                  size_t size)
 {
-    int            rc;
-    pthread_attr_t attr;
+    message[0] = '\0';
 
-    rc = pthread_attr_init(&attr);
-    if (rc != 0) {
-        return -rc;
-    }
-
-    rc = pthread_attr_setstacksize(&attr, stack_size);
-    if (rc == 0) {
-        rc = pthread_create(thread, &attr, body, data);
-    }
-
-    pthread_attr_destroy(&attr);
-
-    return -rc;
-}
-
-
-/*
- * Our threads block all signals from their start on: nginx's are for its main
- * thread. They unblock the sampler's own, so that their CPU is seen too.
- */
-static int
-threads_start(struct nprof *nprof)
-{
-    int      rc;
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-
-    rc = thread_create(&nprof->export_thread, SYMBOLIZER_STACK_SIZE,
-                       export_thread_main, nprof);
-
-    if (rc == 0) {
-        /* now: the profiler thread may look before the other one gets to run */
-        (void) pthread_setname_np(nprof->export_thread, EXPORT_THREAD_NAME);
-
-        rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
-                           profiler_thread_main, nprof->profiler);
-        if (rc != 0) {
-            atomic_store(&nprof->stopping, true);
-            futex_flag_wake(nprof->export_wake);
-            pthread_join(nprof->export_thread, NULL);
-        }
-    }
-
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-
-    return rc;
+    return nprof_running != NULL
+               ? 0
+               : upload_settings_make(&instance_identity, identity, message,
+                                      size);
 }
 
 
@@ -155,6 +111,10 @@ nprof_free(struct nprof *nprof)
 
     if (nprof->profiler != NULL) {
         profiler_destroy(nprof->profiler);
+    }
+
+    if (nprof->uploader != NULL) {
+        uploader_destroy(nprof->uploader);
     }
 
     if (nprof->symbolizer != NULL) {
@@ -226,8 +186,9 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     }
 
     if (rc == 0) {
+        instance_uploads_begin(nprof);
         atomic_store(&signal_state.active, true);
-        rc = threads_start(nprof);
+        rc = profiler_threads_start(nprof);
     }
 
     if (rc != 0) {
@@ -248,40 +209,11 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
 static int
 profiler_stop(struct nprof *nprof, unsigned timeout_ms)
 {
-    struct timespec deadline;
-
     atomic_store(&signal_state.active, false);
     thread_label_stop();
     loop_hook_stop();
-    atomic_store(&nprof->stopping, true);
-    signal_wake_profiler();
-    /* nor for other workers */
-    peer_limit_waits(0);
 
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (long) (timeout_ms % 1000) * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000L;
-    }
-
-    if (pthread_clockjoin_np(nprof->profiler_thread, NULL, CLOCK_MONOTONIC,
-                             &deadline)
-        != 0) {
-        atomic_store(&nprof->abandoned, true);
-        return -ETIMEDOUT;
-    }
-
-    if (pthread_clockjoin_np(nprof->export_thread, NULL, CLOCK_MONOTONIC,
-                             &deadline)
-        != 0) {
-        /* what was counted is safe, whatever that one waits for */
-        if (nprof->left) {
-            instance_mark_left();
-        }
-
-        atomic_store(&nprof->abandoned, true);
+    if (!profiler_threads_stop(nprof, timeout_ms)) {
         return -ETIMEDOUT;
     }
 
@@ -578,6 +510,7 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .size = sizeof(struct nprof_library),
         .build_id = NPROF_BUILD_ID,
         .prepare = profiler_prepare,
+        .identify = profiler_identify,
         .start = profiler_start,
         .warning = profiler_start_warning,
         .stop = profiler_stop,

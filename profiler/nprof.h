@@ -12,7 +12,8 @@
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
  * `nprof-export` symbolizes and encodes. With the jitter engine the former
- * makes a third one, `nprof-looker`, which sees what the others do. All
+ * makes a third one, `nprof-looker`, which sees what the others do, and where
+ * profiles are uploaded, the worker that does so has `nprof-upload`. All
  * functions but some of struct nprof_labels are called on one thread, the event
  * loop's, return at once, and never wait for another thread but for stop(),
  * whose wait is bounded. None may be called from a signal handler.
@@ -34,6 +35,9 @@
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
+
+/* Of the profiler, as receivers of profiles see it. */
+#define NPROF_VERSION "0.1.0"
 
 /* CPU samples per second of CPU time and thread, where nothing else is said:
    no divisor of the scheduler's tick rate. */
@@ -161,6 +165,52 @@ struct nprof_window {
 };
 
 
+/* What profiles are sent to. */
+enum nprof_destination {
+    /* Datadog's Agent, or its intake. */
+    NPROF_DATADOG = 0,
+
+    /* Anything that takes Pyroscope's /ingest. */
+    NPROF_PYROSCOPE
+};
+
+/* The most destinations. */
+#define NPROF_TARGETS_MAX 8
+
+
+struct nprof_target {
+    enum nprof_destination kind;
+
+    /* http://, https:// or unix:PATH; NULL for Datadog: where DD_* variables
+       say, else the Agent's default. */
+    const char *url;
+};
+
+
+struct nprof_tag {
+    const char *name;
+    const char *value;
+};
+
+
+/* What the instance is called, and where its profiles go. A text that is NULL
+   is not said. */
+struct nprof_identity {
+    /* "NAME=VALUE", ended by NULL; DD_* and SSL_CERT_FILE are read. What is
+       said below goes before them. */
+    const char *const *environment;
+
+    const char             *service;
+    const char             *env;
+    const char             *version;
+    const struct nprof_tag *tags;
+    uint32_t                n_tags;
+
+    const struct nprof_target *targets;
+    uint32_t                   n_targets;
+};
+
+
 /* Where a request is: its sockets, -1 where there is none. */
 struct nprof_request_sockets {
     int client_fd;
@@ -206,6 +256,16 @@ struct nprof_labels {
 };
 
 
+/* How much a notice weighs. */
+enum nprof_notice {
+    /* Something works, or works again. */
+    NPROF_NOTICE_INFO = 0,
+
+    /* Something does not. */
+    NPROF_NOTICE_WARN
+};
+
+
 /* A running profiler; one a process. */
 struct nprof;
 
@@ -225,6 +285,16 @@ struct nprof_library {
      * one follows the modules itself. Returns 0 or -errno.
      */
     int (*prepare)(void);
+
+    /*
+     * In the master, before workers are forked, again at each reload: who the
+     * instance is, and where its profiles go. Copied. Does nothing where a
+     * profiler runs: that one keeps what it has. Returns 0; -EINVAL: all but a
+     * destination can be used; or -ENOMEM: nothing is uploaded. message gets
+     * what is to be said of it, "" if nothing.
+     */
+    int (*identify)(const struct nprof_identity *identity, char *message,
+                    size_t size);
 
     /*
      * In a worker: starts to sample all threads of the process. Returns 0 or
@@ -274,7 +344,7 @@ struct nprof_library {
 
     /* What happened that an administrator has to know, or NULL if there is no
        more of it; valid until the next call. */
-    const char *(*next_notice)(struct nprof *nprof);
+    const char *(*next_notice)(struct nprof *nprof, enum nprof_notice *weight);
 
     /* Nobody wants the job any more: it is never given by next_done(). */
     void (*job_abandon)(struct nprof_job *job);

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "aggregate/stack_table.h"
+#include "export/uploader.h"
 #include "instance/instance_leader.h"
 #include "instance/peer_exchange.h"
 #include "instance/profile_store.h"
@@ -49,8 +50,9 @@ struct job_request {
 
 /* What an administrator has to know. */
 struct profiler_notice {
-    struct job_link link;
-    char            text[200];
+    struct job_link   link;
+    enum nprof_notice weight;
+    char              text[512];
 };
 
 
@@ -108,13 +110,19 @@ struct nprof {
     /* The export thread's while it runs. */
     struct symbolizer *symbolizer;
 
+    /* NULL if nothing is uploaded. */
+    struct uploader *uploader;
+
     struct job_queue requests;
     struct job_queue exports;
     struct job_queue done;
     struct job_queue notices;
 
-    /* Set once, by stop(). */
-    _Atomic bool stopping;
+    /* Set once, by stop(), the former while the export thread is to close its
+       last period; it wakes the event loop by the futex word when it has. */
+    _Atomic bool     finishing;
+    _Atomic bool     stopping;
+    _Atomic uint32_t finished;
 
     /* stop() gave up on the threads: they must not return, see thread_park().
        */
@@ -139,7 +147,7 @@ struct nprof {
     pthread_t profiler_thread;
     pthread_t export_thread;
 
-    /* Readable when done has a job. */
+    /* Readable when done has a job, or notices one. */
     int event_fd;
 
     /* The event loop's: taken from done and notices, not yet given to the
@@ -162,8 +170,9 @@ void profiler_job_export(struct nprof_job *job, struct job_request *request,
                          enum job_step step);
 
 /* Tells the event loop. Any thread. */
-__attribute__((format(printf, 2, 3))) void
-profiler_notify(struct nprof *nprof, const char *format, ...);
+__attribute__((format(printf, 3, 4))) void
+profiler_notify(struct nprof *nprof, enum nprof_notice weight,
+                const char *format, ...);
 
 /*
  * The table of modules: filled by prepare() in the master, followed by the

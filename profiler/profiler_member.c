@@ -38,7 +38,7 @@ notices_free(struct nprof *nprof)
 static void
 notify_lost(void *data, uint32_t pid)
 {
-    profiler_notify(data,
+    profiler_notify(data, NPROF_NOTICE_WARN,
                     "worker %" PRIu32 " ended without leaving what it had "
                     "counted",
                     pid);
@@ -48,8 +48,9 @@ notify_lost(void *data, uint32_t pid)
 static void
 notify_store(void *data, const char *path, int error)
 {
-    profiler_notify(data, "profiles can't be stored in \"%s\" (%d: %s)", path,
-                    error, strerrordesc_np(error));
+    profiler_notify(data, NPROF_NOTICE_WARN,
+                    "profiles can't be stored in \"%s\" (%d: %s)", path, error,
+                    strerrordesc_np(error));
 }
 
 
@@ -126,7 +127,7 @@ profiler_member_end(struct nprof *nprof)
 
 
 const char *
-profiler_member_notice(struct nprof *nprof)
+profiler_member_notice(struct nprof *nprof, enum nprof_notice *weight)
 {
     free(nprof->notice);
     nprof->notice = NULL;
@@ -141,6 +142,8 @@ profiler_member_notice(struct nprof *nprof)
 
     nprof->notice = (struct profiler_notice *) nprof->notice_list;
     nprof->notice_list = nprof->notice_list->next;
+
+    *weight = nprof->notice->weight;
 
     return nprof->notice->text;
 }

@@ -20,7 +20,8 @@ int profiler_member_begin(struct nprof *nprof);
 void profiler_member_end(struct nprof *nprof);
 
 /* See next_notice in nprof.h. */
-const char *profiler_member_notice(struct nprof *nprof);
+const char *profiler_member_notice(struct nprof      *nprof,
+                                   enum nprof_notice *weight);
 
 
 #endif /* NPROF_PROFILER_MEMBER_H */

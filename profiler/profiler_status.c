@@ -1,6 +1,6 @@
 
 /*
- * The profiler's counters as JSON; see profiler_status.h. No string in it is
+ * The profiler's counters as JSON; see profiler_status.h. No string here is
  * anybody's input, so none needs escaping.
  */
 
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "export/upload_status.h"
 #include "instance/instance_memory.h"
 #include "nprof_build_id.h"
 #include "profile_types.h"
@@ -419,6 +420,7 @@ print_report(FILE *out, const struct profiler_report *report)
             ", \"limit\": %d, \"dropped\": %" PRIu64 "}",
             report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
 
+    upload_status_print(out, report->uploads);
     print_stacks(out, report);
     print_instance(out);
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "aggregate/stack_table.h"
+#include "export/upload_settings.h"
 #include "looker_thread.h"
 #include "nprof.h"
 #include "sample/label_set.h"
@@ -62,6 +63,9 @@ struct profiler_report {
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
     uint64_t looker_cpu_ns;
+
+    /* Where profiles go. */
+    const struct upload_settings *uploads;
 
     /* NULL if CPU samples come from timers. */
     const struct looker *looker;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "futex_wait.h"
+#include "instance_uploads.h"
 #include "nprof_clock.h"
 #include "profiler_snapshot.h"
 #include "profiler_state.h"
@@ -455,6 +456,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     unsigned kind;
 
     report->config = &profiler->nprof->config;
+    report->uploads = &instance_identity;
     report->counters = &profiler->counters;
     report->threads = &profiler->threads;
     report->stalls = &profiler->stalls.counters;

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "export/upload_status.h"
+#include "instance_uploads.h"
 #include "nprof_build_id.h"
 #include "profile_types.h"
 #include "prometheus_text.h"
@@ -381,6 +383,7 @@ prometheus_text(const struct nprof *nprof, char **text, size_t *len)
     }
 
     print_instance(out, nprof);
+    upload_status_metrics(out, &instance_identity);
     print_workers(out);
 
     if (fclose(out) != 0) {

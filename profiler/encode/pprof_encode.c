@@ -14,7 +14,7 @@
 
 #include "gzip_buffer.h"
 #include "pprof_encode.h"
-#include "pprof_tables.h"
+#include "pprof_samples.h"
 #include "profile.pb-c.h"
 
 
@@ -22,6 +22,7 @@
 #define NO_MODULE_NAME "[synthetic]"
 
 #define LABEL_THREAD "thread"
+#define LABEL_VERSION "version"
 
 
 typedef Perftools__Profiles__Profile   profile_message;
@@ -34,29 +35,14 @@ typedef Perftools__Profiles__Line      line_message;
 typedef Perftools__Profiles__Function  function_message;
 
 
-/* A sample while equal ones are merged into it. */
-struct merged_sample {
-    uint64_t *location_ids;
-    uint32_t  n_locations;
-
-    /* A string; 0 is no label. */
-    uint32_t thread;
-
-    /* A label set. */
-    uint32_t labels;
-
-    int64_t values[STACK_PROFILE_MAX_VALUES];
-};
-
-
 struct encoder {
-    const struct stack_profile *profile;
-    struct block_arena          arena;
-    struct pprof_tables         tables;
+    const struct pprof_form *form;
+    struct block_arena       arena;
+    struct pprof_samples     samples;
 
-    struct id_table       sample_ids;
-    struct merged_sample *samples;
-    uint32_t              samples_capacity;
+    /* The first of the profiles, with the modules of all. */
+    struct stack_profile profile;
+    struct pprof_tables  tables;
 
     profile_message message;
 };
@@ -97,102 +83,6 @@ new_messages(struct encoder *e, size_t n,
 }
 
 
-static int
-is_sample(const void *rows, uint32_t id, const void *key)
-{
-    const struct merged_sample *a = rows, *b = key;
-
-    a += id;
-
-    return a->thread == b->thread && a->labels == b->labels
-           && a->n_locations == b->n_locations
-           && memcmp(a->location_ids, b->location_ids,
-                     a->n_locations * sizeof(*a->location_ids))
-                  == 0;
-}
-
-
-/* The number of the sample that has this stack, thread and labels, maybe a new
-   one. */
-static uint32_t
-merged_sample(struct encoder *e, const struct merged_sample *key)
-{
-    uint32_t              hash, id;
-    struct merged_sample *samples;
-
-    hash = id_table_hash(key->location_ids,
-                         key->n_locations * sizeof(*key->location_ids))
-           ^ key->thread ^ key->labels << 16;
-
-    id = id_table_find(&e->sample_ids, hash, is_sample, e->samples, key);
-    if (id != ID_TABLE_NONE) {
-        return id;
-    }
-
-    samples = block_arena_room(&e->arena, e->samples, e->sample_ids.n,
-                               &e->samples_capacity, sizeof(*samples));
-    if (samples == NULL) {
-        return ID_TABLE_NONE;
-    }
-
-    e->samples = samples;
-    samples[e->sample_ids.n] = *key;
-
-    return id_table_add(&e->sample_ids, hash);
-}
-
-
-static int
-read_sample(struct encoder *e, const struct profile_sample *sample)
-{
-    uint32_t             i, id;
-    struct merged_sample key
-        = {.n_locations = sample->n_frames, .labels = sample->labels};
-
-    key.thread = pprof_tables_string(&e->tables, sample->thread);
-    key.location_ids = block_arena_alloc(
-        &e->arena, sample->n_frames * sizeof(*key.location_ids));
-
-    if (key.thread == STRING_POOL_NONE || key.location_ids == NULL) {
-        return -ENOMEM;
-    }
-
-    for (i = 0; i < sample->n_frames; i++) {
-        id = pprof_tables_location(&e->tables, &sample->frames[i]);
-        if (id == ID_TABLE_NONE) {
-            return -ENOMEM;
-        }
-
-        key.location_ids[i] = (uint64_t) id + 1;
-    }
-
-    id = merged_sample(e, &key);
-    if (id == ID_TABLE_NONE) {
-        return -ENOMEM;
-    }
-
-    for (i = 0; i < e->profile->n_value_types; i++) {
-        e->samples[id].values[i] += sample->values[i];
-    }
-
-    return 0;
-}
-
-
-static int
-read_samples(struct encoder *e)
-{
-    int    rc = 0;
-    size_t i;
-
-    for (i = 0; rc == 0 && i < e->profile->n_samples; i++) {
-        rc = read_sample(e, &e->profile->samples[i]);
-    }
-
-    return rc;
-}
-
-
 /* A text of a label; false if memory lacks. */
 static bool
 label_text(struct encoder *e, const char *text, int64_t *number)
@@ -206,8 +96,42 @@ label_text(struct encoder *e, const char *text, int64_t *number)
 }
 
 
+/* A label's name, as the receiver has it; false if memory lacks. */
+static bool
+label_key(struct encoder *e, const char *name, int64_t *number)
+{
+    char buffer[PPROF_LABEL_NAME_SIZE];
+
+    return label_text(e, pprof_label_name(e->form->names, name, buffer),
+                      number);
+}
+
+
+/* Whether one of the labels has that key: two names may have become one. */
+static bool
+has_key(label_message *const *labels, label_message *const *end, int64_t key)
+{
+    for (; labels < end; labels++) {
+        if ((*labels)->key == key) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* Whether the file says it of all samples. */
+static bool
+label_is_said(const struct encoder *e, const struct label *label)
+{
+    return e->form->version != NULL && strcmp(label->name, LABEL_VERSION) == 0
+           && strcmp(label->value, e->form->version) == 0;
+}
+
+
 static int
-make_labels(struct encoder *e, const struct merged_sample *sample,
+make_labels(struct encoder *e, const struct pprof_sample *sample,
             sample_message *message)
 {
     size_t              n;
@@ -216,9 +140,10 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
 
     n = sample->thread != 0;
 
-    for (label = stack_profile_label(e->profile, sample->labels); label != NULL;
-         label = stack_profile_label(e->profile, label->rest)) {
-        n++;
+    for (label = stack_profile_label(sample->profile, sample->labels);
+         label != NULL;
+         label = stack_profile_label(sample->profile, label->rest)) {
+        n += !label_is_said(e, label);
     }
 
     if (n == 0) {
@@ -231,10 +156,9 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
     }
 
     message->label = to;
-    message->n_label = n;
 
     if (sample->thread != 0) {
-        if (!label_text(e, LABEL_THREAD, &(*to)->key)) {
+        if (!label_key(e, LABEL_THREAD, &(*to)->key)) {
             return -ENOMEM;
         }
 
@@ -242,13 +166,23 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
         to++;
     }
 
-    for (label = stack_profile_label(e->profile, sample->labels); label != NULL;
-         label = stack_profile_label(e->profile, label->rest), to++) {
-        if (!label_text(e, label->name, &(*to)->key)
+    for (label = stack_profile_label(sample->profile, sample->labels);
+         label != NULL;
+         label = stack_profile_label(sample->profile, label->rest)) {
+        if (label_is_said(e, label)) {
+            continue;
+        }
+
+        if (!label_key(e, label->name, &(*to)->key)
             || !label_text(e, label->value, &(*to)->str)) {
             return -ENOMEM;
         }
+
+        to += !has_key(message->label, to, (*to)->key);
     }
+
+    message->n_label = (size_t) (to - message->label);
+
 
     return 0;
 }
@@ -257,25 +191,25 @@ make_labels(struct encoder *e, const struct merged_sample *sample,
 static int
 make_samples(struct encoder *e)
 {
-    uint32_t              i;
-    sample_message       *message;
-    struct merged_sample *sample;
+    uint32_t             i;
+    sample_message      *message;
+    struct pprof_sample *sample;
 
-    e->message.sample = new_messages(e, e->sample_ids.n,
+    e->message.sample = new_messages(e, e->samples.ids.n,
                                      &perftools__profiles__sample__descriptor);
     if (e->message.sample == NULL) {
         return -ENOMEM;
     }
 
-    e->message.n_sample = e->sample_ids.n;
+    e->message.n_sample = e->samples.ids.n;
 
-    for (i = 0; i < e->sample_ids.n; i++) {
-        sample = &e->samples[i];
+    for (i = 0; i < e->samples.ids.n; i++) {
+        sample = &e->samples.rows[i];
         message = e->message.sample[i];
 
         message->n_location_id = sample->n_locations;
         message->location_id = sample->location_ids;
-        message->n_value = e->profile->n_value_types;
+        message->n_value = e->samples.n_value_types;
         message->value = sample->values;
 
         if (make_labels(e, sample, message) != 0) {
@@ -337,7 +271,7 @@ make_mapping(struct encoder *e, const struct pprof_mapping *mapping,
         return message->filename == -1 ? -ENOMEM : 0;
     }
 
-    module = e->profile->modules[mapping->module];
+    module = e->profile.modules[mapping->module];
 
     message->file_offset = module->text_offset;
     message->filename = string_id(e, module->path);
@@ -475,25 +409,31 @@ make_value_type(struct encoder *e, const struct profile_value_type *type,
 static int
 make_header(struct encoder *e)
 {
-    uint32_t                    i;
-    const struct stack_profile *p = e->profile;
+    uint32_t                    i, j, n;
+    const struct stack_profile *p = &e->profile;
     value_type_message        **types;
 
-    types = new_messages(e, p->n_value_types + 1,
+    types = new_messages(e, e->samples.n_value_types + 1,
                          &perftools__profiles__value_type__descriptor);
     if (types == NULL) {
         return -ENOMEM;
     }
 
-    for (i = 0; i < p->n_value_types; i++) {
-        if (make_value_type(e, &p->value_types[i], types[i]) != 0) {
-            return -ENOMEM;
+    n = 0;
+
+    for (i = 0; i < e->samples.n_profiles; i++) {
+        for (j = 0; j < e->samples.profiles[i]->n_value_types; j++) {
+            if (make_value_type(e, &e->samples.profiles[i]->value_types[j],
+                                types[n++])
+                != 0) {
+                return -ENOMEM;
+            }
         }
     }
 
-    e->message.n_sample_type = p->n_value_types;
+    e->message.n_sample_type = n;
     e->message.sample_type = types;
-    e->message.period_type = types[p->n_value_types];
+    e->message.period_type = types[n];
     e->message.period = p->period;
     e->message.time_nanos = p->time_ns;
     e->message.duration_nanos = p->duration_ns;
@@ -515,10 +455,16 @@ make_message(struct encoder *e, struct symbolizer *symbolizer)
         = {make_header, make_samples, make_mappings, make_locations,
            make_functions};
 
-    rc = pprof_tables_init(&e->tables, e->profile, &e->arena);
+    rc = pprof_samples_init(&e->samples);
 
     if (rc == 0) {
-        rc = read_samples(e);
+        e->profile.modules = e->samples.modules;
+        e->profile.n_modules = e->samples.n_modules;
+        rc = pprof_tables_init(&e->tables, &e->profile, &e->arena);
+    }
+
+    if (rc == 0) {
+        rc = pprof_samples_read(&e->samples, &e->tables);
     }
 
     if (rc == 0) {
@@ -565,13 +511,16 @@ write_message(const profile_message *message, int gzip_level, uint8_t **out,
 
 
 int
-pprof_encode(const struct stack_profile *profile, struct symbolizer *symbolizer,
-             int gzip_level, uint8_t **out, size_t *out_len)
+pprof_encode_all(const struct stack_profile *const *profiles, uint32_t n,
+                 const struct pprof_form *form, struct symbolizer *symbolizer,
+                 uint8_t **out, size_t *out_len)
 {
     int            rc;
-    struct encoder e = {.profile = profile};
+    struct encoder e = {.form = form, .profile = *profiles[0]};
 
-    e.sample_ids.arena = &e.arena;
+    e.samples.profiles = profiles;
+    e.samples.n_profiles = n;
+    e.samples.arena = &e.arena;
     perftools__profiles__profile__init(&e.message);
 
     rc = make_message(&e, symbolizer);
@@ -581,10 +530,20 @@ pprof_encode(const struct stack_profile *profile, struct symbolizer *symbolizer,
     }
 
     if (rc == 0) {
-        rc = write_message(&e.message, gzip_level, out, out_len);
+        rc = write_message(&e.message, form->gzip_level, out, out_len);
     }
 
     block_arena_free(&e.arena);
 
     return rc;
+}
+
+
+int
+pprof_encode(const struct stack_profile *profile, struct symbolizer *symbolizer,
+             int gzip_level, uint8_t **out, size_t *out_len)
+{
+    struct pprof_form form = {.gzip_level = gzip_level};
+
+    return pprof_encode_all(&profile, 1, &form, symbolizer, out, out_len);
 }

@@ -32,6 +32,9 @@ struct step {
     struct window_base      next;
     struct stack_merge      merges[COLLECT_WINDOWS][NPROF_PROFILES];
 
+    /* The last of this worker, which exits. */
+    bool last;
+
     /* Whether there is a base, and the window ends now. */
     bool open[COLLECT_WINDOWS];
     bool due[COLLECT_WINDOWS];
@@ -200,7 +203,8 @@ step_period(struct step *step)
     struct stack_profile    profiles[NPROF_PROFILES];
     struct instance_leader *leader = step->leader;
 
-    if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0) {
+    if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0
+        || (step->last && !merges_any(step->merges[PERIOD]))) {
         return;
     }
 
@@ -278,17 +282,17 @@ step_make(struct step *step)
 
 /* Makes a step if one is due, and anybody wants it. */
 static void
-leader_step(struct instance_leader *leader)
+leader_step(struct instance_leader *leader, bool last)
 {
     int64_t      now;
     bool         history, periods;
     struct step *step;
 
     now = clock_ns(CLOCK_MONOTONIC);
-    history = leader->config->history_size != 0
+    history = !last && leader->config->history_size != 0
               && is_due(INSTANCE_BASE_STEP, step_ns(leader), now);
     periods = leader->handlers.n != 0
-              && is_due(INSTANCE_BASE_PERIOD, period_ns(leader), now);
+              && (last || is_due(INSTANCE_BASE_PERIOD, period_ns(leader), now));
 
     if (!history && !periods) {
         return;
@@ -300,6 +304,7 @@ leader_step(struct instance_leader *leader)
     }
 
     step->leader = leader;
+    step->last = last;
     step->due[STEP] = history;
     step->due[PERIOD] = periods;
 
@@ -326,5 +331,15 @@ instance_leader_turn(struct instance_leader *leader)
 
     instance_reap(leader->lost, leader->lost_data);
     (void) worker_totals_take(leader->registry, leader->main);
-    leader_step(leader);
+    leader_step(leader, false);
+}
+
+
+void
+instance_leader_finish(struct instance_leader *leader)
+{
+    if (leader->handlers.n != 0 && instance_lead()) {
+        (void) worker_totals_take(leader->registry, leader->main);
+        leader_step(leader, true);
+    }
 }

@@ -40,5 +40,11 @@ struct instance_leader {
 /* Leads, if it is this worker's turn to, and there is anything to do. */
 void instance_leader_turn(struct instance_leader *leader);
 
+/*
+ * This worker exits: if it leads, or nobody does, the period ends now, unless
+ * nothing was counted in it. Where other workers go on, they lead by then.
+ */
+void instance_leader_finish(struct instance_leader *leader);
+
 
 #endif /* NPROF_INSTANCE_LEADER_H */

@@ -40,6 +40,17 @@ typedef struct {
 
     /* a location has profiler_endpoint */
     ngx_flag_t endpoint;
+
+    /* who the instance is; data is NULL while not said */
+    ngx_str_t   service;
+    ngx_str_t   env;
+    ngx_str_t   version;
+    ngx_array_t tags;        /* struct nprof_tag */
+    ngx_array_t environment; /* const char *, the last NULL */
+
+    /* where profiles go: struct nprof_target; or nowhere, said so */
+    ngx_array_t targets;
+    ngx_flag_t  upload_off;
 } ngx_profiler_conf_t;
 
 
@@ -65,6 +76,22 @@ const struct nprof_library *ngx_profiler_library(void);
  * once why that can't be. In the master.
  */
 void ngx_profiler_library_open(ngx_log_t *log);
+
+
+/*
+ * Who the instance is and where its profiles go (ngx_profiler_upload.c).
+ */
+
+char *ngx_profiler_upload(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_profiler_tag(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+/* reads the variables, and decides by them what the configuration leaves open:
+   in init_conf */
+ngx_int_t ngx_profiler_identity_init(ngx_cycle_t         *cycle,
+                                     ngx_profiler_conf_t *conf);
+
+/* tells libnprof, which is open; logs what can't be used of it */
+void ngx_profiler_identify(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf);
 
 
 /* Life cycle of the worker's profiler; failures are logged, and harmless. */

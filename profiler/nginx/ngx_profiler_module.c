@@ -117,6 +117,41 @@ static ngx_command_t  ngx_profiler_commands[] = {
       0,
       NULL },
 
+    { ngx_string("profiler_service"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, service),
+      NULL },
+
+    { ngx_string("profiler_env"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, env),
+      NULL },
+
+    { ngx_string("profiler_version"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, version),
+      NULL },
+
+    { ngx_string("profiler_tag"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE2,
+      ngx_profiler_tag,
+      0,
+      0,
+      NULL },
+
+    { ngx_string("profiler_upload"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE12,
+      ngx_profiler_upload,
+      0,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -165,6 +200,14 @@ ngx_profiler_create_conf(ngx_cycle_t *cycle)
     conf->history = NGX_CONF_UNSET_SIZE;
     conf->period = NGX_CONF_UNSET_MSEC;
 
+    if (ngx_array_init(&conf->tags, cycle->pool, 4, sizeof(struct nprof_tag))
+            != NGX_OK
+        || ngx_array_init(&conf->targets, cycle->pool, 2,
+                          sizeof(struct nprof_target))
+               != NGX_OK) {
+        return NULL;
+    }
+
     return conf;
 }
 
@@ -174,7 +217,10 @@ ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf)
 {
     ngx_profiler_conf_t *pcf = conf;
 
-    ngx_conf_init_value(pcf->enable, 0);
+    if (ngx_profiler_identity_init(cycle, pcf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_init_value(pcf->rate, NPROF_RATE_DEFAULT);
     ngx_conf_init_msec_value(pcf->stall_threshold, 10);
     ngx_conf_init_uint_value(pcf->cpu_engine, NPROF_CPU_ENGINE_DEFAULT);
@@ -244,6 +290,8 @@ ngx_profiler_init_module(ngx_cycle_t *cycle)
     if (library == NULL || !pcf->enable) {
         return NGX_OK;
     }
+
+    ngx_profiler_identify(cycle, pcf);
 
     rc = library->prepare();
 

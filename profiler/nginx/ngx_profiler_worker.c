@@ -338,16 +338,20 @@ ngx_profiler_worker_listen(ngx_cycle_t *cycle)
 static void
 ngx_profiler_notices(ngx_log_t *log)
 {
-    const char *notice;
+    ngx_uint_t        level;
+    const char       *notice;
+    enum nprof_notice weight;
 
     for (;;) {
-        notice = ngx_profiler_library()->next_notice(ngx_profiler_running);
+        notice = ngx_profiler_library()->next_notice(ngx_profiler_running,
+                                                     &weight);
 
         if (notice == NULL) {
             break;
         }
 
-        ngx_log_error(NGX_LOG_WARN, log, 0, "profiler: %s", notice);
+        level = weight == NPROF_NOTICE_WARN ? NGX_LOG_WARN : NGX_LOG_NOTICE;
+        ngx_log_error(level, log, 0, "profiler: %s", notice);
     }
 }
 

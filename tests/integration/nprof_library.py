@@ -15,6 +15,7 @@ TIMERS, JITTER = range(2)
 _POINTER = ctypes.c_void_p
 _CALLS = (
     ("prepare", ctypes.c_int, ()),
+    ("identify", ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_size_t)),
     ("start", ctypes.c_int, (_POINTER, _POINTER)),
     ("warning", ctypes.c_char_p, (_POINTER,)),
     ("stop", ctypes.c_int, (_POINTER, ctypes.c_uint)),
@@ -25,7 +26,7 @@ _CALLS = (
                                     _POINTER, _POINTER)),
     ("job_finish", None, (_POINTER,)),
     ("hurry", None, (_POINTER, ctypes.c_uint)),
-    ("next_notice", ctypes.c_char_p, (_POINTER,)),
+    ("next_notice", ctypes.c_char_p, (_POINTER, _POINTER)),
     ("job_abandon", None, (_POINTER,)),
     ("next_done", _POINTER, (_POINTER,)),
     ("job_owner", _POINTER, (_POINTER,)),
@@ -59,10 +60,38 @@ library = Descriptor.in_dll(
     ctypes.CDLL(str(MODULES / "libnprof.so"), os.RTLD_NOW), "nprof_library")
 
 
-def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER):
+class Target(ctypes.Structure):
+    """struct nprof_target of nprof.h."""
+
+    _fields_ = [("kind", ctypes.c_int), ("url", ctypes.c_char_p)]
+
+
+class Identity(ctypes.Structure):
+    """struct nprof_identity of nprof.h."""
+
+    _fields_ = [("environment", _POINTER), ("service", ctypes.c_char_p),
+                ("env", ctypes.c_char_p), ("version", ctypes.c_char_p),
+                ("tags", _POINTER), ("n_tags", ctypes.c_uint32),
+                ("targets", ctypes.POINTER(Target)),
+                ("n_targets", ctypes.c_uint32)]
+
+
+def upload_to(url, service=b"app"):
+    """Before start(): profiles go to Datadog's Agent at that address. What is
+    said of it, b"" if nothing."""
+    message = ctypes.create_string_buffer(512)
+    target = Target(0, url)
+    identity = Identity(service=service, targets=ctypes.pointer(target),
+                        n_targets=1)
+    library.identify(ctypes.byref(identity), message, len(message))
+    return message.value
+
+
+def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER,
+          period_ms=60000):
     """(0 or -errno, handle)"""
     config = Config(rate, sum(1 << t for t in types), threshold, engine,
-                    period_ms=60000)
+                    period_ms=period_ms)
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle

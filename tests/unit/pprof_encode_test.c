@@ -3,56 +3,19 @@
  * asked of the decoded file.
  */
 
+#include "decoded_profile.h"
 #include "symbol_fixture.h"
 
 #include <errno.h>
 #include <time.h>
-#include <zlib.h>
 
 #include "encode/mapping_layout.h"
 #include "encode/pprof_encode.h"
 #include "encode/utf8_text.h"
-#include "profile.pb-c.h"
 #include "sample/label_set.h"
 
 
 #define NO_MODULE STACK_FRAME_NO_MODULE
-#define MAX_OUT (64 * 1024 * 1024)
-
-
-typedef Perftools__Profiles__Profile profile_t;
-
-
-static profile_t *
-decode(const uint8_t *gz, size_t len)
-{
-    uint8_t   *out = malloc(MAX_OUT);
-    z_stream   stream = {0};
-    profile_t *profile;
-
-    cr_assert_eq(inflateInit2(&stream, 15 + 16), Z_OK);
-    stream.next_in = (uint8_t *) gz;
-    stream.avail_in = (uInt) len;
-    stream.next_out = out;
-    stream.avail_out = MAX_OUT;
-    cr_assert_eq(inflate(&stream, Z_FINISH), Z_STREAM_END);
-
-    profile = perftools__profiles__profile__unpack(NULL, stream.total_out, out);
-    cr_assert_not_null(profile);
-    inflateEnd(&stream);
-    free(out);
-
-    return profile;
-}
-
-
-static const char *
-text_of(const profile_t *p, int64_t i)
-{
-    cr_assert(i >= 0 && (size_t) i < p->n_string_table, "string %ld", i);
-
-    return p->string_table[i];
-}
 
 
 static void

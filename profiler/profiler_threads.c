@@ -1,0 +1,197 @@
+
+/*
+ * Begin and end of the library's threads; see profiler_threads.h.
+ */
+
+
+#include <signal.h>
+#include <time.h>
+
+#include "export_thread.h"
+#include "futex_wait.h"
+#include "instance/instance_memory.h"
+#include "nprof_clock.h"
+#include "profiler_thread.h"
+#include "profiler_threads.h"
+#include "sample/signal_handler.h"
+
+
+#define PROFILER_STACK_SIZE (256 * 1024)
+
+
+/* Of the time to stop: what the last period may take, and, after that, what is
+   left to the uploader alone once the other threads have ended. */
+#define PERIOD_PART 2
+#define UPLOAD_PART 4
+
+
+static int
+thread_create(pthread_t *thread, size_t stack_size, void *(*body)(void *),
+              void *data)
+{
+    int            rc;
+    pthread_attr_t attr;
+
+    rc = pthread_attr_init(&attr);
+    if (rc != 0) {
+        return -rc;
+    }
+
+    rc = pthread_attr_setstacksize(&attr, stack_size);
+    if (rc == 0) {
+        rc = pthread_create(thread, &attr, body, data);
+    }
+
+    pthread_attr_destroy(&attr);
+
+    return -rc;
+}
+
+
+/*
+ * Our threads block all signals from their start on: nginx's are for its main
+ * thread. They unblock the sampler's own, so that their CPU is seen too.
+ */
+int
+profiler_threads_start(struct nprof *nprof)
+{
+    int      rc;
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+
+    rc = thread_create(&nprof->export_thread, SYMBOLIZER_STACK_SIZE,
+                       export_thread_main, nprof);
+
+    if (rc == 0) {
+        /* now: the profiler thread may look before the other one gets to run */
+        (void) pthread_setname_np(nprof->export_thread, EXPORT_THREAD_NAME);
+
+        rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
+                           profiler_thread_main, nprof->profiler);
+        if (rc != 0) {
+            atomic_store(&nprof->stopping, true);
+            futex_flag_wake(nprof->export_wake);
+            pthread_join(nprof->export_thread, NULL);
+        }
+    }
+
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+    return rc;
+}
+
+
+static struct timespec
+time_at(int64_t ns)
+{
+    struct timespec at;
+
+    at.tv_sec = (time_t) (ns / 1000000000);
+    at.tv_nsec = (long) (ns % 1000000000);
+
+    return at;
+}
+
+
+void
+profiler_period_finish(struct nprof *nprof)
+{
+    if (atomic_exchange(&nprof->finishing, false)) {
+        instance_leader_finish(&nprof->leader);
+        futex_flag_wake(&nprof->finished);
+    }
+}
+
+
+/* While the profiler threads of all workers still answer. */
+static void
+last_period(struct nprof *nprof, int64_t until_ns)
+{
+    int64_t left;
+
+    if (nprof->leader.handlers.n == 0) {
+        return;
+    }
+
+    peer_limit_waits(until_ns);
+    atomic_store(&nprof->finishing, true);
+    futex_flag_wake(nprof->export_wake);
+
+    /* a signal ends a wait */
+    do {
+        left = until_ns - clock_ns(CLOCK_MONOTONIC);
+    } while (left > 0 && !futex_flag_wait(&nprof->finished, left));
+}
+
+
+static bool
+thread_join(pthread_t thread, int64_t until_ns)
+{
+    struct timespec until = time_at(until_ns);
+
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+}
+
+
+/*
+ * The uploader sends what the export thread made last. Where that one does not
+ * end in time it has to stop at once, and gets a moment of its own for that.
+ */
+static bool
+threads_join(struct nprof *nprof, int64_t until_ns)
+{
+    bool            joined;
+    int64_t         now, early;
+    struct timespec until = time_at(until_ns);
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    early = nprof->uploader == NULL ? until_ns
+                                    : until_ns - (until_ns - now) / UPLOAD_PART;
+
+    joined = thread_join(nprof->profiler_thread, early);
+
+    if (joined && !thread_join(nprof->export_thread, early)) {
+        joined = false;
+
+        /* what was counted is safe, whatever that one waits for */
+        if (nprof->left) {
+            instance_mark_left();
+        }
+    }
+
+    /* before it ends: then it parks */
+    if (!joined) {
+        atomic_store(&nprof->abandoned, true);
+    }
+
+    return (nprof->uploader == NULL || uploader_stop(nprof->uploader, &until))
+           && joined;
+}
+
+
+bool
+profiler_threads_stop(struct nprof *nprof, unsigned timeout_ms)
+{
+    int64_t now, until_ns;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    until_ns = now + timeout_ms * INT64_C(1000000);
+
+    last_period(nprof, now + (until_ns - now) / PERIOD_PART);
+
+    atomic_store(&nprof->stopping, true);
+    signal_wake_profiler();
+    futex_flag_wake(nprof->export_wake);
+    /* nor for other workers */
+    peer_limit_waits(0);
+
+    if (threads_join(nprof, until_ns)) {
+        return true;
+    }
+
+    atomic_store(&nprof->abandoned, true);
+
+    return false;
+}
