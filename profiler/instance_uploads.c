@@ -24,6 +24,7 @@ period_upload(void *data, const struct period *period)
     upload.end_ns = period->end_ns;
     upload.profiles = profiles;
     upload.n_profiles = 0;
+    upload.cancel = &nprof->stopping;
     upload.endpoints = NULL;
     upload.n_endpoints = 0;
 

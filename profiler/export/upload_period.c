@@ -50,6 +50,13 @@ spread_ns(const struct upload_settings *settings,
 }
 
 
+static bool
+is_cancelled(const struct upload_period *period)
+{
+    return period->cancel != NULL && atomic_load(period->cancel);
+}
+
+
 /*
  * Gives the item what the profiles make, and the item to the target. Text is
  * what the caller made for it, event or query.
@@ -78,6 +85,7 @@ item_put(struct period_export *e, uint32_t target, enum pprof_label_names names,
     }
 
     rc = item == NULL || (event == NULL && query == NULL)
+                 || is_cancelled(e->period)
              ? -1
              : pprof_encode_all(profiles, n, &form, e->symbolizer,
                                 &item->profile, &item->len);

@@ -9,6 +9,9 @@
 #define NPROF_UPLOAD_PERIOD_H
 
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "../aggregate/stack_profile.h"
 #include "../symbolize/symbolizer.h"
 #include "datadog_event.h"
@@ -26,6 +29,9 @@ struct upload_period {
     const struct stack_profile *const *profiles;
     uint32_t                           n_profiles;
 
+    /* Not NULL: once it is true, what is not made yet is dropped. */
+    const _Atomic bool *cancel;
+
     /* What requests each endpoint got in the period; n may be 0. */
     const struct upload_endpoint *endpoints;
     uint32_t                      n_endpoints;
@@ -37,8 +43,8 @@ struct upload_period {
 
 
 /*
- * Makes the uploads of a period and gives them to the uploader. What fails (for
- * want of memory) is counted as dropped.
+ * Makes the uploads of a period and gives them to the uploader. What fails, for
+ * want of memory or by cancel, is counted as dropped.
  */
 void upload_period_export(struct uploader              *uploader,
                           const struct upload_settings *settings,
