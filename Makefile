@@ -68,7 +68,7 @@ endif
 
 # libnprof.so: every folder of profiler/ but the glue
 
-STAGES := sample unwind aggregate symbolize encode instance export
+STAGES := sample unwind aggregate symbolize encode instance export trace
 PROTO := profiler/encode/profile.proto
 NPROF_SRC := $(wildcard profiler/*.c) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.c))
@@ -76,7 +76,7 @@ NPROF_HDR := $(wildcard profiler/*.h) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.h))
 NPROF_OBJ := $(NPROF_SRC:%.c=$(OBJ)/%.o) $(OBJ)/gen/profile.pb-c.o
 NPROF_LIBS := -lunwind-x86_64 -lprotobuf-c -ldw -lelf -lz -liberty -lm \
-              -lcurl -ljansson -luuid
+              -lcurl -ljansson -luuid -lmsgpackc
 
 $(MODULES)/libnprof.so: $(NPROF_OBJ) profiler/nprof.map
 	@mkdir -p $(@D)

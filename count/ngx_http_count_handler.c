@@ -188,6 +188,7 @@ ngx_http_count_start(ngx_http_count_job_t *job, ngx_http_count_loc_conf_t *clcf)
 
     r = job->request;
     job->labels = ngx_http_count_job_labels(job);
+    ngx_profiler_label_serve(ngx_http_count_labels, r, job->labels);
 
     if (clcf->thread_pool == NULL) {
         ngx_http_count_run(job);

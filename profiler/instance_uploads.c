@@ -6,6 +6,7 @@
 
 #include "export/upload_period.h"
 #include "instance_uploads.h"
+#include "trace/endpoint_counts.h"
 
 
 struct upload_settings instance_identity;
@@ -20,13 +21,16 @@ period_upload(void *data, const struct period *period)
     struct upload_period        upload;
     const struct stack_profile *profiles[NPROF_PROFILES];
 
+    /* the export thread's */
+    static struct upload_endpoint endpoints[ENDPOINTS_MAX];
+
     upload.start_ns = period->start_ns;
     upload.end_ns = period->end_ns;
     upload.profiles = profiles;
     upload.n_profiles = 0;
     upload.cancel = &nprof->stopping;
-    upload.endpoints = NULL;
-    upload.n_endpoints = 0;
+    upload.endpoints = endpoints;
+    upload.n_endpoints = endpoint_counts_take(endpoints);
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         if (period->profiles[kind] != NULL) {

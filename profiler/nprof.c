@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,7 +25,6 @@
 #include "profiler_member.h"
 #include "profiler_threads.h"
 #include "profiler_thread.h"
-#include "sample/label_set.h"
 #include "sample/loop_hook.h"
 #include "sample/mask_hook.h"
 #include "sample/request_scope.h"
@@ -33,8 +33,10 @@
 #include "sample/thread_label.h"
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
+#include "trace_thread.h"
 #include "unwind/module_table.h"
 #include "window_job.h"
+#include "work_labels.h"
 
 
 #define RATE_MAX 1000
@@ -42,9 +44,11 @@
 
 struct module_table profiler_modules;
 
+/* How requests are traced: made in the master, as the former. */
+static struct trace_config profiler_tracing;
+
 /* Of this process, or NULL; the event loop's. */
 static struct nprof *nprof_running;
-
 
 static int
 profiler_prepare(void)
@@ -73,12 +77,19 @@ static int
 profiler_identify(const struct nprof_identity *identity, char *message,
                   size_t size)
 {
+    int rc;
+
     message[0] = '\0';
 
-    return nprof_running != NULL
-               ? 0
-               : upload_settings_make(&instance_identity, identity, message,
-                                      size);
+    if (nprof_running != NULL) {
+        return 0;
+    }
+
+    rc = upload_settings_make(&instance_identity, identity, message, size);
+    trace_config_read(&profiler_tracing, identity->environment,
+                      &instance_identity);
+
+    return rc;
 }
 
 
@@ -119,6 +130,10 @@ nprof_free(struct nprof *nprof)
 
     if (nprof->symbolizer != NULL) {
         symbolizer_destroy(nprof->symbolizer);
+    }
+
+    if (nprof->trace != NULL) {
+        trace_thread_destroy(nprof->trace);
     }
 
     if (nprof->event_fd >= 0) {
@@ -178,6 +193,10 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     nprof->config.server = config->server != NULL ? config->server : "";
     nprof->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
+    if (config->trace) {
+        nprof->trace = trace_thread_create(nprof, &profiler_tracing);
+    }
+
     rc = nprof->event_fd < 0 ? -errno
                              : profiler_create(nprof, &nprof->profiler);
     if (rc == 0) {
@@ -212,6 +231,10 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms)
     atomic_store(&signal_state.active, false);
     thread_label_stop();
     loop_hook_stop();
+
+    if (nprof->trace != NULL) {
+        trace_thread_end(nprof->trace);
+    }
 
     if (!profiler_threads_stop(nprof, timeout_ms)) {
         return -ETIMEDOUT;
@@ -494,16 +517,6 @@ profiler_foreign_profile(const char *name, void **data, size_t *len)
 }
 
 
-static uint32_t
-labels_with(uint32_t set, const char *name, size_t name_len, const char *value,
-            size_t value_len, int of_request)
-{
-    return label_set_with(set, (struct label_text){name, name_len},
-                          (struct label_text){value, value_len},
-                          of_request != 0);
-}
-
-
 __attribute__((visibility("default"))) const struct nprof_library nprof_library
     = {
         .abi = NPROF_ABI,
@@ -527,12 +540,21 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .job_free = profiler_job_release,
         .empty_profile = profiler_empty_profile,
         .foreign_profile = profiler_foreign_profile,
+        .traces = {
+            .span_size = sizeof(struct nprof_span),
+            .begin = tracer_begin,
+            .print_ids = tracer_print_ids,
+            .span_id = tracer_span_id,
+            .inject = tracer_inject,
+            .end = tracer_end,
+        },
         .labels = {
-            .with = labels_with,
-            .current = thread_label_current,
-            .apply = thread_label_apply,
+            .with = work_label_with,
+            .current = work_current,
+            .apply = work_apply,
             .request_begin = request_scope_begin,
             .request_enter = request_scope_enter,
             .request_end = request_scope_end,
+            .request_span = request_scope_span,
         },
 };

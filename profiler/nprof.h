@@ -109,6 +109,36 @@ enum nprof_cpu_engine {
 #define NPROF_CPU_ENGINE_DEFAULT NPROF_CPU_JITTER
 
 
+/* Bytes that need not end with NUL; data is NULL where there is nothing. */
+struct nprof_text {
+    const char *data;
+    size_t      len;
+};
+
+
+/* Headers that carry a trace from one service to the next. */
+enum nprof_trace_header {
+    /* x-datadog-trace-id, -parent-id, -sampling-priority, -origin, -tags */
+    NPROF_DATADOG_TRACE_ID = 0,
+    NPROF_DATADOG_PARENT_ID,
+    NPROF_DATADOG_PRIORITY,
+    NPROF_DATADOG_ORIGIN,
+    NPROF_DATADOG_TAGS,
+
+    /* traceparent, tracestate */
+    NPROF_TRACEPARENT,
+    NPROF_TRACESTATE,
+
+    NPROF_TRACE_HEADERS
+};
+
+/* Room for the values of all, bytes. */
+#define NPROF_TRACE_HEADERS_SIZE 2304
+
+/* The label that says which endpoint a request is for; its span's resource. */
+#define NPROF_TRACE_ENDPOINT "trace_endpoint"
+
+
 struct nprof_config {
     /* Samples per second of a thread's CPU time, 1 to 1000. */
     uint32_t rate;
@@ -143,6 +173,10 @@ struct nprof_config {
     /* Whether samples of the event loop get the labels of its requests: needs
        the calls of struct nprof_labels, and hooks socket I/O. */
     uint32_t request_labels;
+
+    /* Not 0: there are spans of requests (struct nprof_traces), as the DD_*
+       variables say. */
+    uint32_t trace;
 };
 
 
@@ -237,11 +271,13 @@ struct nprof_labels {
     uint32_t (*with)(uint32_t set, const char *name, size_t name_len,
                      const char *value, size_t value_len, int of_request);
 
-    /* That of the calling thread's work. */
-    uint32_t (*current)(void);
+    /* That of the calling thread's work, with the request that it is done for
+       in the upper half. */
+    uint64_t (*current)(void);
 
-    /* Makes it that of the calling thread's work; returns the one before. */
-    uint32_t (*apply)(uint32_t set);
+    /* Makes it that of the calling thread's work, and of any but the event
+       loop's thread the request, too; returns what was before. */
+    uint64_t (*apply)(uint64_t work);
 
     /*
      * A request of the event loop: from begin to end it has a number, which is
@@ -253,6 +289,81 @@ struct nprof_labels {
     void (*request_enter)(uint64_t request, uint32_t set,
                           const struct nprof_request_sockets *sockets);
     void (*request_end)(uint64_t request);
+
+    /* The samples of the request have that span, 0: none. Event loop's thread.
+     */
+    void (*request_span)(uint64_t request, uint64_t span_id);
+};
+
+
+/* The trace that a request is part of, and its place there. */
+struct nprof_span;
+
+/* Texts of a request that its span tells. */
+enum nprof_span_text {
+    NPROF_SPAN_METHOD = 0,
+    NPROF_SPAN_HOST,
+    NPROF_SPAN_PATH,
+    NPROF_SPAN_USER_AGENT,
+    NPROF_SPAN_UPSTREAM,
+    NPROF_SPAN_TEXTS
+};
+
+
+/* A request that ends. */
+struct nprof_span_end {
+    /* Its label set: the one of NPROF_TRACE_ENDPOINT is the span's resource,
+       one of "version" its version. */
+    uint32_t labels;
+
+    /* Of the response, 0 if there is none. */
+    uint32_t status;
+
+    /* Not 0: the client came by TLS. */
+    uint32_t tls;
+
+    /* Milliseconds that its upstreams took, -1 if it had none. */
+    int64_t upstream_ms;
+
+    /* Long ones are cut. */
+    struct nprof_text texts[NPROF_SPAN_TEXTS];
+};
+
+
+/*
+ * Spans of requests. They may be called while a profiler runs that
+ * traces; none waits or fails. Event loop's thread.
+ */
+struct nprof_traces {
+    /* Bytes of a span, which is the caller's memory, aligned to 8. */
+    size_t span_size;
+
+    /*
+     * A request's span, from its headers, whose text has to be valid as long as
+     * the span. start_ns: when it began (CLOCK_REALTIME), 0: now.
+     */
+    void (*begin)(struct nprof_span      *span,
+                  const struct nprof_text headers[NPROF_TRACE_HEADERS],
+                  int64_t                 start_ns);
+
+    /* The trace's id, 128 bits in 32 hex digits, and the span's in 16; no NUL.
+     */
+    void (*print_ids)(const struct nprof_span *span, char trace_id[32],
+                      char span_id[16]);
+
+    uint64_t (*span_id)(const struct nprof_span *span);
+
+    /*
+     * Headers for whom the request is passed on to, in a buffer of
+     * NPROF_TRACE_HEADERS_SIZE bytes. Whether the trace is kept is decided now,
+     * by the labels that the request has. Those that are not to be sent have no
+     * data.
+     */
+    void (*inject)(struct nprof_span *span, uint32_t labels, char *buffer,
+                   struct nprof_text values[NPROF_TRACE_HEADERS]);
+
+    /* The request ends, and the span is sent to the agent. */
+    void (*end)(struct nprof_span *span, const struct nprof_span_end *end);
 };
 
 
@@ -377,6 +488,7 @@ struct nprof_library {
     int (*foreign_profile)(const char *name, void **data, size_t *len);
 
     struct nprof_labels labels;
+    struct nprof_traces traces;
 };
 
 

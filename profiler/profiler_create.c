@@ -65,6 +65,11 @@ tables_create(struct profiler *profiler)
         }
     }
 
+    if (profiler->nprof->trace != NULL
+        && profiler_collects(profiler, NPROF_JOB_CPU)) {
+        return stack_table_keep_spans(profiler->tables[NPROF_JOB_CPU]);
+    }
+
     return 0;
 }
 
@@ -304,6 +309,7 @@ warnings_join(struct profiler *profiler)
     }
 
     warning_join(profiler, profiler->labels_warning);
+    warning_join(profiler, profiler->nprof->trace_warning);
 }
 
 

@@ -100,6 +100,7 @@ struct nprof_job {
 
 
 struct profiler;
+struct trace_thread;
 
 struct nprof {
     struct nprof_config config;
@@ -146,6 +147,13 @@ struct nprof {
 
     pthread_t profiler_thread;
     pthread_t export_thread;
+
+    /* NULL if requests are not traced; the event loop's. */
+    struct trace_thread *trace;
+
+    /* What of tracing can't work, or is not as it was asked for; "" if there is
+       nothing. */
+    char trace_warning[160];
 
     /* Readable when done has a job, or notices one. */
     int event_fd;

@@ -51,7 +51,7 @@ struct profiler {
     /* What can't work here, by type; and all of it. "" if there is nothing. */
     char warnings[NPROF_PROFILES][160];
     char labels_warning[160];
-    char warning[672];
+    char warning[832];
 };
 
 

@@ -18,6 +18,7 @@
 #include "profiler_status.h"
 #include "sample/handler_cost.h"
 #include "sample/loop_hook.h"
+#include "trace/trace_status.h"
 #include "worker_counters.h"
 
 
@@ -375,11 +376,12 @@ print_cost(FILE *out, const struct profiler_report *report,
             ", \"unwind_ns\": %" PRIu64 ", \"sample_ns\": %" PRIu64
             ", \"profiler_thread_ns\": %" PRIu64
             ", \"export_thread_ns\": %" PRIu64
-            ", \"looker_thread_ns\": %" PRIu64 "}",
+            ", \"looker_thread_ns\": %" PRIu64 ", \"trace_thread_ns\": %" PRIu64
+            "}",
             runs, mean(atomic_load(&handler_cost.ns), runs), handler_p99(n),
             sum->unwound, mean(sum->unwind_ns, sum->unwound),
             mean(report->own_cpu_ns, sum->unwound), report->own_cpu_ns,
-            report->export_cpu_ns, report->looker_cpu_ns);
+            report->export_cpu_ns, report->looker_cpu_ns, report->trace_cpu_ns);
 }
 
 
@@ -421,6 +423,7 @@ print_report(FILE *out, const struct profiler_report *report)
             report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
 
     upload_status_print(out, report->uploads);
+    trace_status_print(out, report->tracer);
     print_stacks(out, report);
     print_instance(out);
 }

@@ -19,6 +19,7 @@
 #include "sample/label_set.h"
 #include "sample/thread_list.h"
 #include "stall_watch.h"
+#include "trace/tracer.h"
 #include "wall_poll.h"
 
 
@@ -59,13 +60,17 @@ struct profiler_report {
     struct label_counters labels;
 
     /* CPU time of our threads so far: the profiler's, the exporter's, and, if
-       there is one, the looker's. */
+       they are there, the looker's and the tracer's. */
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
     uint64_t looker_cpu_ns;
+    uint64_t trace_cpu_ns;
 
     /* Where profiles go. */
     const struct upload_settings *uploads;
+
+    /* NULL if requests are not traced. */
+    const struct tracer *tracer;
 
     /* NULL if CPU samples come from timers. */
     const struct looker *looker;

@@ -26,6 +26,7 @@
 #include "stall_watch.h"
 #include "symbol_request.h"
 #include "thread_context.h"
+#include "trace_thread.h"
 #include "unwind/stack_unwind.h"
 #include "wall_poll.h"
 #include "worker_counters.h"
@@ -232,6 +233,8 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
         const struct sample_record *record)
 {
     int64_t                   expiries;
+    uint32_t                  stack;
+    struct stack_table       *table = profiler->tables[NPROF_JOB_CPU];
     struct profiler_counters *counters = &profiler->counters;
 
     counters->samples++;
@@ -248,9 +251,10 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
         expiries = 1 + SAMPLE_OVERRUN_MAX;
     }
 
-    stack_table_add(profiler->tables[NPROF_JOB_CPU], slot->name, record->labels,
-                    profiler->stack.frames, profiler->stack.n_frames, expiries,
-                    expiries * profiler->period_ns);
+    stack = stack_table_find(table, slot->name, record->labels,
+                             profiler->stack.frames, profiler->stack.n_frames);
+    stack_table_count(table, stack, expiries, expiries * profiler->period_ns);
+    stack_table_span(table, stack, record->span, expiries);
 }
 
 
@@ -467,6 +471,13 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->labels.dropped += atomic_load(&thread_labels.refused);
     report->looker = NULL;
     report->looker_cpu_ns = 0;
+    report->tracer = NULL;
+    report->trace_cpu_ns = 0;
+
+    if (profiler->nprof->trace != NULL) {
+        report->tracer = profiler->nprof->trace->tracer;
+        report->trace_cpu_ns = atomic_load(&profiler->nprof->trace->cpu_ns);
+    }
 
     if (profiler->threads.jitter) {
         report->looker = &profiler->looker;

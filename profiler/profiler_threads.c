@@ -14,6 +14,7 @@
 #include "profiler_thread.h"
 #include "profiler_threads.h"
 #include "sample/signal_handler.h"
+#include "trace_thread.h"
 
 
 #define PROFILER_STACK_SIZE (256 * 1024)
@@ -75,6 +76,10 @@ profiler_threads_start(struct nprof *nprof)
             futex_flag_wake(nprof->export_wake);
             pthread_join(nprof->export_thread, NULL);
         }
+    }
+
+    if (rc == 0 && nprof->trace != NULL) {
+        trace_thread_start(nprof->trace);
     }
 
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -159,6 +164,10 @@ threads_join(struct nprof *nprof, int64_t until_ns)
         if (nprof->left) {
             instance_mark_left();
         }
+    }
+
+    if (nprof->trace != NULL && !trace_thread_join(nprof->trace, early)) {
+        joined = false;
     }
 
     /* before it ends: then it parks */

@@ -30,6 +30,20 @@ struct profile_value_type {
 };
 
 
+/* What of a sample was the work of one span. */
+struct profile_span {
+    /* Its id, not 0. */
+    uint64_t span;
+
+    /* Of the sample's span_total. */
+    int64_t count;
+
+    /* When it was added to its table, CLOCK_MONOTONIC, which all processes
+       share; of several, the last. */
+    int64_t time_ns;
+};
+
+
 /* Leaf first. The frames are part of the profile's frames array. */
 struct profile_sample {
     const struct stack_frame *frames;
@@ -42,6 +56,15 @@ struct profile_sample {
     uint32_t labels;
 
     int64_t values[STACK_PROFILE_MAX_VALUES];
+
+    /*
+     * Shares of all values that are known to be of a span: count of span_total
+     * each; what is left is of none, or it is not known any more. NULL if there
+     * are none. They live as long as the profile.
+     */
+    const struct profile_span *spans;
+    uint32_t                   n_spans;
+    int64_t                    span_total;
 };
 
 
@@ -78,6 +101,9 @@ struct stack_profile {
 
     /* Bytes of its own mapping; 0: it is malloc'ed. */
     size_t mapped;
+
+    /* Those of all samples; owned. */
+    struct profile_span *spans;
 };
 
 

@@ -4,14 +4,17 @@
  */
 
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../nprof_clock.h"
 #include "../sample/label_set.h"
 #include "../sample/thread_slot.h"
 #include "../unwind/stack_unwind.h"
+#include "span_log.h"
 #include "stack_table.h"
 
 
@@ -71,10 +74,16 @@ struct stack_table {
     uint16_t n_threads;
 
     uint64_t overflows;
+
+    /* NULL: spans are not kept. */
+    struct span_log *spans;
 };
 
 
 struct stack_snapshot {
+    /* CLOCK_MONOTONIC */
+    int64_t time_ns;
+
     uint32_t n_entries;
     int64_t  values[][STACK_VALUES];
 };
@@ -115,6 +124,7 @@ stack_table_destroy(struct stack_table *table)
     free(table->entries);
     free(table->packed);
     free(table->hash);
+    span_log_destroy(table->spans);
     free(table);
 }
 
@@ -354,6 +364,25 @@ stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
 }
 
 
+int
+stack_table_keep_spans(struct stack_table *table)
+{
+    table->spans = span_log_create();
+
+    return table->spans == NULL ? -ENOMEM : 0;
+}
+
+
+void
+stack_table_span(struct stack_table *table, uint32_t index, uint64_t span,
+                 int64_t count)
+{
+    if (table->spans != NULL && span != 0 && index != STACK_TABLE_NONE) {
+        span_log_add(table->spans, index, span, count);
+    }
+}
+
+
 void
 stack_table_add(struct stack_table *table, const char *thread, uint32_t labels,
                 const struct stack_frame *frames, uint32_t n_frames,
@@ -407,6 +436,7 @@ stack_table_snapshot(const struct stack_table *table)
         return NULL;
     }
 
+    snapshot->time_ns = clock_ns(CLOCK_MONOTONIC);
     snapshot->n_entries = table->n_entries;
 
     for (i = 0; i < table->n_entries; i++) {
@@ -493,6 +523,7 @@ stack_table_profile(const struct stack_table    *table,
     uint32_t               i, f;
     struct stack_entry    *entry;
     struct stack_frame    *frames;
+    struct span_shares     shares;
     struct stack_profile  *profile;
     struct profile_sample *sample;
 
@@ -519,6 +550,9 @@ stack_table_profile(const struct stack_table    *table,
     memcpy(profile->modules, table->modules->identities,
            profile->n_modules * sizeof(profile->modules[0]));
 
+    span_shares_begin(&shares, table->spans,
+                      since == NULL ? INT64_MIN : since->time_ns, profile);
+
     for (i = 0; i < table->n_entries; i++) {
         if (!entry_growth(table, i, since, values)) {
             continue;
@@ -536,7 +570,11 @@ stack_table_profile(const struct stack_table    *table,
             frame_unpack(table->modules, table->packed[entry->first_frame + f],
                          frames++);
         }
+
+        span_shares_give(&shares, profile, i, sample);
     }
+
+    span_shares_end(&shares);
 
     return profile;
 }
@@ -545,6 +583,8 @@ stack_table_profile(const struct stack_table    *table,
 void
 stack_profile_free(struct stack_profile *profile)
 {
+    free(profile->spans);
+
     if (profile->mapped != 0) {
         munmap(profile, profile->mapped);
     } else {

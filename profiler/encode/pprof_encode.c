@@ -24,6 +24,9 @@
 #define LABEL_THREAD "thread"
 #define LABEL_VERSION "version"
 
+/* Labels of a sample of a span. */
+#define SPAN_LABELS 2
+
 
 typedef Perftools__Profiles__Profile   profile_message;
 typedef Perftools__Profiles__ValueType value_type_message;
@@ -130,6 +133,26 @@ label_is_said(const struct encoder *e, const struct label *label)
 }
 
 
+/* A request is one span, the first one here: the two ids are the same. */
+static bool
+make_span_labels(struct encoder *e, uint64_t span, label_message ***to)
+{
+    size_t                   i;
+    static const char *const names[SPAN_LABELS]
+        = {"span_id", "local_root_span_id"};
+
+    for (i = 0; i < SPAN_LABELS; i++, (*to)++) {
+        if (!label_key(e, names[i], &(**to)->key)) {
+            return false;
+        }
+
+        (**to)->num = (int64_t) span;
+    }
+
+    return true;
+}
+
+
 static int
 make_labels(struct encoder *e, const struct pprof_sample *sample,
             sample_message *message)
@@ -138,7 +161,7 @@ make_labels(struct encoder *e, const struct pprof_sample *sample,
     label_message     **to;
     const struct label *label;
 
-    n = sample->thread != 0;
+    n = (sample->thread != 0) + (sample->span == 0 ? 0 : SPAN_LABELS);
 
     for (label = stack_profile_label(sample->profile, sample->labels);
          label != NULL;
@@ -166,6 +189,10 @@ make_labels(struct encoder *e, const struct pprof_sample *sample,
         to++;
     }
 
+    if (sample->span != 0 && !make_span_labels(e, sample->span, &to)) {
+        return -ENOMEM;
+    }
+
     for (label = stack_profile_label(sample->profile, sample->labels);
          label != NULL;
          label = stack_profile_label(sample->profile, label->rest)) {
@@ -182,7 +209,6 @@ make_labels(struct encoder *e, const struct pprof_sample *sample,
     }
 
     message->n_label = (size_t) (to - message->label);
-
 
     return 0;
 }

@@ -79,14 +79,15 @@ is_sample(const void *rows, uint32_t id, const void *key)
     a += id;
 
     return a->thread == b->thread && a->labels == b->labels
-           && a->profile == b->profile && a->n_locations == b->n_locations
+           && a->profile == b->profile && a->span == b->span
+           && a->n_locations == b->n_locations
            && memcmp(a->location_ids, b->location_ids,
                      a->n_locations * sizeof(*a->location_ids))
                   == 0;
 }
 
 
-/* The row that has this stack, thread and labels, maybe a new one, or NULL. */
+/* The row that has this stack, thread, labels and span, maybe a new one, or NULL. */
 static struct pprof_sample *
 row_of(struct pprof_samples *samples, const struct pprof_sample *key)
 {
@@ -95,7 +96,7 @@ row_of(struct pprof_samples *samples, const struct pprof_sample *key)
 
     hash = id_table_hash(key->location_ids,
                          key->n_locations * sizeof(*key->location_ids))
-           ^ key->thread ^ key->labels << 16;
+           ^ key->thread ^ key->labels << 16 ^ (uint32_t) key->span;
 
     id = id_table_find(&samples->ids, hash, is_sample, samples->rows, key);
     if (id != ID_TABLE_NONE) {
@@ -153,15 +154,62 @@ labels_profile(const struct pprof_samples *samples, uint32_t p)
 }
 
 
+/*
+ * Adds the n values of a sample, which go to columns from that one on: each span
+ * gets its share, and what is left has no span.
+ */
+static int
+values_add(struct pprof_samples *samples, struct pprof_sample *key,
+           uint32_t column, uint32_t n, const struct profile_sample *sample)
+{
+    bool                 empty;
+    int64_t              share, left[STACK_PROFILE_MAX_VALUES];
+    uint32_t             i, s;
+    struct pprof_sample *row;
+
+    memcpy(left, sample->values, sizeof(left));
+
+    for (s = 0; s < sample->n_spans && sample->span_total > 0; s++) {
+        key->span = sample->spans[s].span;
+        row = row_of(samples, key);
+        if (row == NULL) {
+            return -ENOMEM;
+        }
+
+        for (i = 0; i < n; i++) {
+            /* the product may have more than 64 bits */
+            share = (int64_t) ((__int128) sample->values[i]
+                               * sample->spans[s].count / sample->span_total);
+            row->values[column + i] += share;
+            left[i] -= share;
+        }
+    }
+
+    empty = sample->n_spans != 0;
+
+    for (i = 0; i < n; i++) {
+        empty = empty && left[i] == 0;
+    }
+
+    key->span = 0;
+    row = empty ? NULL : row_of(samples, key);
+
+    for (i = 0; row != NULL && i < n; i++) {
+        row->values[column + i] += left[i];
+    }
+
+    return empty || row != NULL ? 0 : -ENOMEM;
+}
+
+
 /* Adds a sample of profile p, whose values begin in that column. */
 static int
 sample_add(struct pprof_samples *samples, struct pprof_tables *tables,
            uint32_t p, uint32_t column, const struct profile_sample *sample)
 {
-    uint32_t             i, id;
-    struct stack_frame   frame;
-    struct pprof_sample *row;
-    struct pprof_sample  key
+    uint32_t            i, id;
+    struct stack_frame  frame;
+    struct pprof_sample key
         = {.n_locations = sample->n_frames, .labels = sample->labels};
 
     key.profile = labels_profile(samples, p);
@@ -183,16 +231,8 @@ sample_add(struct pprof_samples *samples, struct pprof_tables *tables,
         key.location_ids[i] = (uint64_t) id + 1;
     }
 
-    row = row_of(samples, &key);
-    if (row == NULL) {
-        return -ENOMEM;
-    }
-
-    for (i = 0; i < samples->profiles[p]->n_value_types; i++) {
-        row->values[column + i] += sample->values[i];
-    }
-
-    return 0;
+    return values_add(samples, &key, column,
+                      samples->profiles[p]->n_value_types, sample);
 }
 
 

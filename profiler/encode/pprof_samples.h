@@ -1,7 +1,8 @@
 
 /*
  * The samples of a file: those of one profile or of several, equal ones made
- * one, with the locations of their frames. The export thread.
+ * one, with the locations of their frames; what of one is a span's is a sample
+ * of its own. The export thread.
  */
 
 
@@ -23,6 +24,9 @@ struct pprof_sample {
     /* A label set of that profile. */
     const struct stack_profile *profile;
     uint32_t                    labels;
+
+    /* 0 is none. */
+    uint64_t span;
 
     /* As many as the file has value types. */
     int64_t *values;

@@ -251,6 +251,18 @@ sums_rest(struct adding *adding, unsigned kind)
 }
 
 
+/* Totals are kept for good: they have no spans. */
+static int64_t
+spans_since(const struct collection *c, const struct collect_window *window)
+{
+    if (c->for_totals) {
+        return INT64_MAX;
+    }
+
+    return window->base == NULL ? INT64_MIN : window->base->monotonic_ns;
+}
+
+
 static int
 adding_profile(struct adding *adding)
 {
@@ -275,6 +287,7 @@ adding_profile(struct adding *adding)
             stack_merge_source(window->merges[r->kind],
                                adding->drains ? COLLECT_LABEL : NULL,
                                COLLECT_DRAINING);
+            window->merges[r->kind]->spans_since_ns = spans_since(c, window);
             rc = sums_fill(adding, w);
         }
     }

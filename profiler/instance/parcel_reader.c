@@ -134,6 +134,8 @@ tables_reset(struct parcel_reader *r)
     r->n_labels = r->labels_room = r->label_hashes_room = 0;
     r->n_threads = r->threads_room = r->thread_hashes_room = 0;
     r->modules = NULL;
+    r->spans = NULL;
+    r->spans_room = 0;
 
     r->labels = NULL;
     r->label_hashes = NULL;
@@ -376,6 +378,46 @@ get_frame(struct parcel_reader *r, struct stack_frame *frame, uint64_t *hash)
 }
 
 
+/* What follows a sample: its spans, if it has any. */
+static int
+read_spans(struct parcel_reader *r, struct parcel_sample *sample)
+{
+    uint32_t             i, n;
+    struct profile_span *span;
+
+    sample->n_spans = 0;
+
+    if (r->at == r->end || *r->at != PARCEL_RECORD_SPANS) {
+        return PARCEL_SAMPLE;
+    }
+
+    r->at++;
+
+    if (!get_below(r, PARCEL_SPANS_MAX + 1, &n)) {
+        return -EBADMSG;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (room(r, r->spans, i, r->spans_room) == NULL) {
+            return -ENOMEM;
+        }
+
+        span = &r->spans[i];
+
+        if (!get_number(r, &span->span) || !get_signed(r, &span->count)
+            || !get_signed(r, &span->time_ns) || span->span == 0
+            || span->count <= 0 || span->count > INT32_MAX) {
+            return -EBADMSG;
+        }
+    }
+
+    sample->spans = r->spans;
+    sample->n_spans = n;
+
+    return PARCEL_SAMPLE;
+}
+
+
 static int
 read_sample(struct parcel_reader *r, struct parcel_sample *sample)
 {
@@ -406,7 +448,7 @@ read_sample(struct parcel_reader *r, struct parcel_sample *sample)
         }
     }
 
-    return PARCEL_SAMPLE;
+    return read_spans(r, sample);
 }
 
 

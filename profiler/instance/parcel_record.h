@@ -38,7 +38,11 @@ enum parcel_record {
 
     /* thread, labels, frames, of each the module and, where there is one, the
        offset in its text; values, the sign in the lowest bit */
-    PARCEL_RECORD_SAMPLE
+    PARCEL_RECORD_SAMPLE,
+
+    /* Right after a sample: how many, of each the span, its count, and its
+       time. */
+    PARCEL_RECORD_SPANS
 };
 
 

@@ -176,6 +176,24 @@ put_frame(struct parcel_writer *w, const struct stack_frame *frame)
 
 
 static void
+put_spans(struct parcel_writer *w, const struct profile_sample *sample)
+{
+    uint32_t i, n;
+
+    n = sample->n_spans < PARCEL_SPANS_MAX ? sample->n_spans : PARCEL_SPANS_MAX;
+
+    put_number(w, PARCEL_RECORD_SPANS);
+    put_number(w, n);
+
+    for (i = 0; i < n; i++) {
+        put_number(w, sample->spans[i].span);
+        put_signed(w, sample->spans[i].count);
+        put_signed(w, sample->spans[i].time_ns);
+    }
+}
+
+
+static void
 put_sample(struct parcel_writer *w, const struct profile_sample *sample)
 {
     uint32_t i, n, thread, labels;
@@ -206,6 +224,10 @@ put_sample(struct parcel_writer *w, const struct profile_sample *sample)
 
     for (i = 0; i < w->profile->n_value_types; i++) {
         put_signed(w, sample->values[i]);
+    }
+
+    if (sample->n_spans != 0) {
+        put_spans(w, sample);
     }
 }
 

@@ -337,6 +337,47 @@ sample_fill(struct stack_merge *m, const struct parcel_reader *r,
 }
 
 
+/* Adds those that are not too old; without memory there are none. */
+static void
+spans_add(struct stack_merge *m, const struct parcel_sample *from,
+          struct profile_sample *sample)
+{
+    uint32_t             i, n;
+    struct profile_span *spans;
+
+    n = 0;
+
+    for (i = 0; i < from->n_spans; i++) {
+        n += from->spans[i].time_ns > m->spans_since_ns;
+    }
+
+    if (n == 0 || n + sample->n_spans > PARCEL_SPANS_MAX) {
+        return;
+    }
+
+    spans
+        = block_arena_alloc(&m->arena, (n + sample->n_spans) * sizeof(*spans));
+    if (spans == NULL) {
+        return;
+    }
+
+    n = sample->n_spans;
+
+    if (n != 0) {
+        memcpy(spans, sample->spans, n * sizeof(*spans));
+    }
+
+    for (i = 0; i < from->n_spans; i++) {
+        if (from->spans[i].time_ns > m->spans_since_ns) {
+            spans[n++] = from->spans[i];
+        }
+    }
+
+    sample->spans = spans;
+    sample->n_spans = n;
+}
+
+
 int
 stack_merge_add(struct stack_merge *m, const struct parcel_reader *r,
                 const struct parcel_sample *from, const int64_t *values)
@@ -371,6 +412,7 @@ stack_merge_add(struct stack_merge *m, const struct parcel_reader *r,
     }
 
     values_add(sample, values);
+    spans_add(m, from, sample);
 
     return 0;
 }
@@ -520,9 +562,33 @@ stack_merge_shrink(struct stack_merge *m, uint32_t samples, uint32_t gauges)
 }
 
 
+/* What the shares of spans are of. A sample at the very edge of a window may be
+   a span's and not be counted, so the shares can be more. */
+static void
+spans_settle(struct profile_sample *sample)
+{
+    uint32_t i;
+    int64_t  sum;
+
+    sum = 0;
+
+    for (i = 0; i < sample->n_spans; i++) {
+        sum += sample->spans[i].count;
+    }
+
+    sample->span_total = sum > sample->values[0] ? sum : sample->values[0];
+}
+
+
 void
 stack_merge_profile(struct stack_merge *m, struct stack_profile *profile)
 {
+    uint32_t i;
+
+    for (i = 0; i < m->sample_ids.n; i++) {
+        spans_settle(&m->samples[i]);
+    }
+
     memset(profile, 0, sizeof(*profile));
     profile->modules = m->modules;
     profile->n_modules = m->n_modules;

@@ -58,6 +58,9 @@ struct stack_merge {
     const char *mark_name;
     const char *mark_value;
 
+    /* Shares of spans that are older (CLOCK_MONOTONIC) are left out. */
+    int64_t spans_since_ns;
+
     /* What was counted under "[other]" for want of room. */
     uint64_t overflows;
 };

@@ -35,6 +35,9 @@
 #define PARCEL_TEXT_MAX 4096
 #define PARCEL_KINDS_MAX 32
 
+/* Of one sample. */
+#define PARCEL_SPANS_MAX 65536
+
 
 /* Takes bytes as they are written. */
 typedef void (*parcel_sink_pt)(void *data, const void *bytes, size_t n);
@@ -91,6 +94,10 @@ struct parcel_sample {
     struct stack_frame frames[STACK_UNWIND_MAX + 2];
 
     int64_t values[STACK_PROFILE_MAX_VALUES];
+
+    /* The reader's, until the next sample. */
+    const struct profile_span *spans;
+    uint32_t                   n_spans;
 };
 
 
@@ -119,6 +126,10 @@ struct parcel_reader {
     uint32_t     n_threads;
     uint32_t     threads_room;
     uint32_t     thread_hashes_room;
+
+    /* Of the last sample. */
+    struct profile_span *spans;
+    uint32_t             spans_room;
 
     const unsigned char *at;
     const unsigned char *end;

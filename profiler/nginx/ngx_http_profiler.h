@@ -27,7 +27,35 @@ typedef struct {
 
     /* the label set of server and location; in a worker, 0 until it is needed */
     uint32_t label_set;
+
+    ngx_flag_t trace;
+
+    /* NULL: METHOD location */
+    ngx_http_complex_value_t *trace_resource;
 } ngx_http_profiler_loc_conf_t;
+
+
+/* Of each request and subrequest, in the request's pool. */
+typedef struct {
+    ngx_http_request_t *request;
+
+    /* libnprof's number of it, its label set, and that of the module which
+       served it, 0 if that has said none */
+    uint64_t number;
+    uint32_t label_set;
+    uint32_t served;
+
+    /* of a client's request that is traced, else NULL */
+    struct nprof_span *span;
+
+    /* its resource, empty until its location is known; whether values that come
+       with requests are in it */
+    ngx_str_t endpoint;
+    unsigned  endpoint_of_request : 1;
+
+    /* its headers have the span */
+    unsigned passed : 1;
+} ngx_http_profiler_request_t;
 
 
 extern ngx_module_t ngx_http_profiler_module;
@@ -45,6 +73,52 @@ ngx_int_t ngx_http_profiler_label_location(ngx_conf_t *cf, ngx_str_t *name);
 
 /* adds the phase handlers and filters: in postconfiguration */
 ngx_int_t ngx_http_profiler_label_init(ngx_conf_t *cf);
+
+/* what the request has, or NULL; whether labels are on or not */
+ngx_http_profiler_request_t *
+ngx_http_profiler_find_request(ngx_http_request_t *r);
+
+/* the same, made if need be, traced if its configuration says so; NULL if memory
+   lacks. While labels are on. */
+ngx_http_profiler_request_t *
+ngx_http_profiler_label_request(ngx_http_request_t *r);
+
+/* of the calls for other modules (ngx_profiler_label.h) */
+void ngx_http_profiler_label_serve(ngx_http_request_t *r, uint32_t set);
+
+
+/*
+ * Spans of requests (ngx_http_profiler_trace.c). Those that take a request do
+ * nothing where it is not traced.
+ */
+
+char *ngx_http_profiler_trace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_profiler_trace_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_profiler_trace_init(ngx_conf_t *cf);
+
+/* begins its span, if its configuration traces it, and it has none */
+void ngx_http_profiler_trace_begin(ngx_http_request_t          *r,
+                                   ngx_http_profiler_request_t *ctx);
+
+/* the set with the label of its endpoint: once its location is known */
+uint32_t ngx_http_profiler_trace_endpoint(ngx_http_request_t *r, uint32_t set);
+
+/* puts the span into its headers; NGX_ERROR if memory lacks */
+ngx_int_t ngx_http_profiler_trace_pass(ngx_http_request_t *r);
+
+
+/*
+ * Headers that carry a trace (ngx_http_profiler_context.c), by enum
+ * nprof_trace_header.
+ */
+
+/* those that the request has; the text is the request's */
+void ngx_http_profiler_read_headers(ngx_http_request_t *r,
+                                    struct nprof_text  *values);
+
+/* gives the request those, copied, and no others; NGX_ERROR if memory lacks */
+ngx_int_t ngx_http_profiler_write_headers(ngx_http_request_t *r,
+                                          struct nprof_text  *values);
 
 
 /*

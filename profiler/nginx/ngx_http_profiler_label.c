@@ -20,16 +20,6 @@ typedef struct {
 } ngx_http_profiler_label_t;
 
 
-/* Of each request and subrequest, in the request's pool. */
-typedef struct {
-    ngx_http_request_t *request;
-
-    /* libnprof's number of it, and its label set */
-    uint64_t number;
-    uint32_t label_set;
-} ngx_http_profiler_request_t;
-
-
 static ngx_int_t ngx_http_profiler_label_name(ngx_conf_t *cf, ngx_str_t *name);
 static ngx_int_t ngx_http_profiler_rewrite_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_preaccess_handler(ngx_http_request_t *r);
@@ -37,10 +27,9 @@ static ngx_int_t ngx_http_profiler_precontent_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_body_filter(ngx_http_request_t *r,
                                                ngx_chain_t        *in);
-static void ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set);
-static uint32_t ngx_http_profiler_location_labels(ngx_http_request_t *r);
 static ngx_http_profiler_request_t *
-ngx_http_profiler_find_request(ngx_http_request_t *r);
+ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set);
+static uint32_t ngx_http_profiler_location_labels(ngx_http_request_t *r);
 static ngx_http_profiler_request_t             *
 ngx_http_profiler_begin_request(ngx_http_request_t *r);
 static void ngx_http_profiler_end_request(void *data);
@@ -230,8 +219,15 @@ ngx_http_profiler_label_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_profiler_rewrite_handler(ngx_http_request_t *r)
 {
+    ngx_http_profiler_request_t *ctx;
+
     if (ngx_profiler_request_labels) {
-        ngx_http_profiler_label_set(r, ngx_http_profiler_location_labels(r));
+        ctx = ngx_http_profiler_label_set(r,
+                                          ngx_http_profiler_location_labels(r));
+
+        if (ctx) {
+            ctx->endpoint.len = 0;
+        }
     }
 
     return NGX_DECLINED;
@@ -250,14 +246,17 @@ ngx_http_profiler_preaccess_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
 
-    if (conf->labels == NULL || ngx_profiler_request_labels == NULL) {
+    if (ngx_profiler_request_labels == NULL
+        || (conf->labels == NULL && ngx_profiler_traces == NULL)) {
         return NGX_DECLINED;
     }
 
     set = ngx_http_profiler_location_labels(r);
-    label = conf->labels->elts;
+    /* first: values without end must not take its room */
+    set = ngx_http_profiler_trace_endpoint(r, set);
+    label = conf->labels ? conf->labels->elts : NULL;
 
-    for (i = 0; i < conf->labels->nelts; i++) {
+    for (i = 0; label && i < conf->labels->nelts; i++) {
         if (ngx_http_complex_value(r, &label[i].value, &value) != NGX_OK) {
             break;
         }
@@ -267,7 +266,11 @@ ngx_http_profiler_preaccess_handler(ngx_http_request_t *r)
             (char *) value.data, value.len, label[i].value.lengths != NULL);
     }
 
-    ngx_http_profiler_label_set(r, set);
+    (void) ngx_http_profiler_label_set(r, set);
+
+    if (ngx_http_profiler_trace_pass(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     return NGX_DECLINED;
 }
@@ -335,8 +338,25 @@ ngx_http_profiler_location_labels(ngx_http_request_t *r)
 
 
 /* The request has that label set from now on, and is worked for. */
-static void
+static ngx_http_profiler_request_t *
 ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set)
+{
+    ngx_http_profiler_request_t *ctx;
+
+    ctx = ngx_http_profiler_label_request(r);
+
+    if (ctx) {
+        ctx->label_set = set;
+        ctx->served = 0;
+        ngx_http_profiler_enter(r, ctx);
+    }
+
+    return ctx;
+}
+
+
+ngx_http_profiler_request_t *
+ngx_http_profiler_label_request(ngx_http_request_t *r)
 {
     ngx_http_profiler_request_t *ctx;
 
@@ -344,19 +364,31 @@ ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set)
 
     if (ctx == NULL) {
         ctx = ngx_http_profiler_begin_request(r);
-
-        if (ctx == NULL) {
-            return;
-        }
     }
 
-    ctx->label_set = set;
-    ngx_http_profiler_enter(r, ctx);
+    if (ctx) {
+        ngx_http_profiler_trace_begin(r, ctx);
+    }
+
+    return ctx;
 }
 
 
-/* What the request has, or NULL; an internal redirect clears its contexts. */
-static ngx_http_profiler_request_t *
+void
+ngx_http_profiler_label_serve(ngx_http_request_t *r, uint32_t set)
+{
+    ngx_http_profiler_request_t *ctx;
+
+    ctx = ngx_http_profiler_find_request(r);
+
+    if (ctx) {
+        ctx->served = set;
+    }
+}
+
+
+/* An internal redirect clears the contexts of a request. */
+ngx_http_profiler_request_t *
 ngx_http_profiler_find_request(ngx_http_request_t *r)
 {
     ngx_pool_cleanup_t          *cln;
@@ -398,7 +430,10 @@ ngx_http_profiler_begin_request(ngx_http_request_t *r)
     }
 
     ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_profiler_request_t));
+
     ctx->request = r;
+    ctx->label_set = ngx_http_profiler_location_labels(r);
     ctx->number = ngx_profiler_request_labels->request_begin();
 
     cln->handler = ngx_http_profiler_end_request;

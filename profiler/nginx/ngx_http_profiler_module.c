@@ -16,6 +16,7 @@ typedef struct {
 } ngx_http_profiler_path_t;
 
 
+static ngx_int_t ngx_http_profiler_init(ngx_conf_t *cf);
 static void     *ngx_http_profiler_create_loc_conf(ngx_conf_t *cf);
 static char     *ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent,
                                                   void *child);
@@ -49,13 +50,27 @@ static ngx_command_t  ngx_http_profiler_commands[] = {
       offsetof(ngx_http_profiler_loc_conf_t, labels),
       NULL },
 
+    { ngx_string("profiler_trace"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_http_profiler_trace,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_profiler_loc_conf_t, trace),
+      NULL },
+
+    { ngx_string("profiler_trace_resource"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_set_complex_value_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_profiler_loc_conf_t, trace_resource),
+      NULL },
+
       ngx_null_command
 };
 
 
 static ngx_http_module_t  ngx_http_profiler_module_ctx = {
-    NULL,                                  /* preconfiguration */
-    ngx_http_profiler_label_init,          /* postconfiguration */
+    ngx_http_profiler_trace_variables,     /* preconfiguration */
+    ngx_http_profiler_init,                /* postconfiguration */
 
     NULL,                                  /* create main configuration */
     NULL,                                  /* init main configuration */
@@ -184,6 +199,17 @@ static ngx_str_t ngx_http_profiler_html
     = ngx_string("text/html; charset=utf-8");
 
 
+static ngx_int_t
+ngx_http_profiler_init(ngx_conf_t *cf)
+{
+    if (ngx_http_profiler_label_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_profiler_trace_init(cf);
+}
+
+
 static void *
 ngx_http_profiler_create_loc_conf(ngx_conf_t *cf)
 {
@@ -197,6 +223,8 @@ ngx_http_profiler_create_loc_conf(ngx_conf_t *cf)
     if (ngx_http_profiler_label_location(cf, &conf->name) != NGX_OK) {
         return NULL;
     }
+
+    conf->trace = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -217,6 +245,12 @@ ngx_http_profiler_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->labels == NULL) {
         conf->labels = prev->labels;
+    }
+
+    ngx_conf_merge_value(conf->trace, prev->trace, 0);
+
+    if (conf->trace_resource == NULL) {
+        conf->trace_resource = prev->trace_resource;
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);

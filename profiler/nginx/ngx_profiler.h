@@ -51,6 +51,9 @@ typedef struct {
     /* where profiles go: struct nprof_target; or nowhere, said so */
     ngx_array_t targets;
     ngx_flag_t  upload_off;
+
+    /* requests are traced somewhere */
+    ngx_flag_t trace;
 } ngx_profiler_conf_t;
 
 
@@ -110,6 +113,9 @@ ngx_uint_t ngx_profiler_worker_collects(enum nprof_job_kind kind);
 
 /* the calls for labels of requests, or NULL while those are not labelled */
 extern const struct nprof_labels *ngx_profiler_request_labels;
+
+/* the calls for spans, or NULL while no request is traced; labels are on, too */
+extern const struct nprof_traces *ngx_profiler_traces;
 
 /* what other modules label their work with (ngx_profiler_label.h) */
 extern const ngx_profiler_label_calls_t ngx_profiler_label_calls;

@@ -5,20 +5,20 @@
  */
 
 
-#include "ngx_profiler.h"
+#include "ngx_http_profiler.h"
 
 
 static ngx_profiler_labels_t ngx_profiler_current(void);
 static ngx_profiler_labels_t
 ngx_profiler_with(ngx_profiler_labels_t set, ngx_str_t *name, ngx_str_t *value);
 static ngx_profiler_labels_t ngx_profiler_apply(ngx_profiler_labels_t set);
+static void                  ngx_profiler_serve(struct ngx_http_request_s *r,
+                                                ngx_profiler_labels_t      set);
 
 
 const ngx_profiler_label_calls_t ngx_profiler_label_calls = {
-    NGX_PROFILER_LABEL_ABI,
-    ngx_profiler_current,
-    ngx_profiler_with,
-    ngx_profiler_apply,
+    NGX_PROFILER_LABEL_ABI, ngx_profiler_current, ngx_profiler_with,
+    ngx_profiler_apply,     ngx_profiler_serve,
 };
 
 
@@ -40,8 +40,10 @@ ngx_profiler_with(ngx_profiler_labels_t set, ngx_str_t *name, ngx_str_t *value)
         return set;
     }
 
-    return library->labels.with(set, (char *) name->data, name->len,
-                                (char *) value->data, value->len, 0);
+    return (set & ~(ngx_profiler_labels_t) UINT32_MAX)
+           | library->labels.with((uint32_t) set, (char *) name->data,
+                                  name->len, (char *) value->data, value->len,
+                                  0);
 }
 
 
@@ -51,4 +53,11 @@ ngx_profiler_apply(ngx_profiler_labels_t set)
     const struct nprof_library *library = ngx_profiler_library();
 
     return library ? library->labels.apply(set) : 0;
+}
+
+
+static void
+ngx_profiler_serve(struct ngx_http_request_s *r, ngx_profiler_labels_t set)
+{
+    ngx_http_profiler_label_serve(r, (uint32_t) set);
 }

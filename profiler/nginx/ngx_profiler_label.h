@@ -23,7 +23,11 @@
  *         ... work ...
  *         ngx_profiler_label_apply(labels, before);
  *
- * A label set is a number, and stays valid: the task of a thread pool takes the
+ * A module that serves a request also says with what, for the request's span:
+ *
+ *         ngx_profiler_label_serve(labels, r, mine);
+ *
+ * A label set is a number, and stays valid as long as the request: the task of a thread pool takes the
  * event loop's along, with `mine` above made before it is posted, applies it
  * when it begins, and restores what was there when it ends.
  *
@@ -44,11 +48,13 @@
 #include <ngx_core.h>
 
 
-#define NGX_PROFILER_LABEL_ABI 1
+#define NGX_PROFILER_LABEL_ABI 2
 
 
-/* A set of labels; 0 is the empty one. */
-typedef uint32_t ngx_profiler_labels_t;
+struct ngx_http_request_s;
+
+/* A set of labels, and the request that they are of; 0 is none. */
+typedef uint64_t ngx_profiler_labels_t;
 
 
 typedef struct {
@@ -64,6 +70,10 @@ typedef struct {
 
     /* Makes them those of the calling thread's work; returns the former. */
     ngx_profiler_labels_t (*apply)(ngx_profiler_labels_t set);
+
+    /* They are tags of the request's span, of which "version" is the version.
+       In the event loop. */
+    void (*serve)(struct ngx_http_request_s *r, ngx_profiler_labels_t set);
 } ngx_profiler_label_calls_t;
 
 
@@ -112,6 +122,18 @@ ngx_profiler_label_apply(const ngx_profiler_label_calls_t *calls,
                          ngx_profiler_labels_t             set)
 {
     return calls ? calls->apply(set) : 0;
+}
+
+
+/* Whatever serves a request says once what it served it with. */
+static ngx_inline void
+ngx_profiler_label_serve(const ngx_profiler_label_calls_t *calls,
+                         struct ngx_http_request_s        *r,
+                         ngx_profiler_labels_t             set)
+{
+    if (calls) {
+        calls->serve(r, set);
+    }
 }
 
 

@@ -53,6 +53,7 @@ static void ngx_profiler_jobs_flush(ngx_log_t *log);
 static struct nprof *ngx_profiler_running;
 
 const struct nprof_labels *ngx_profiler_request_labels;
+const struct nprof_traces *ngx_profiler_traces;
 
 /* its types: a single process keeps them when it reloads */
 static ngx_uint_t ngx_profiler_types;
@@ -100,6 +101,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
 
     config.request_labels
         = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
+    config.trace = conf->trace;
 
     rc = library->start(&config, &ngx_profiler_running);
 
@@ -112,6 +114,10 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     ngx_profiler_types = conf->types;
     if (config.request_labels) {
         ngx_profiler_request_labels = &library->labels;
+    }
+
+    if (config.trace) {
+        ngx_profiler_traces = &library->traces;
     }
 
     warning = library->warning(ngx_profiler_running);
@@ -146,6 +152,7 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
 
     ngx_profiler_running = NULL;
     ngx_profiler_request_labels = NULL;
+    ngx_profiler_traces = NULL;
 
     if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent)
         != 0) {

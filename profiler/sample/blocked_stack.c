@@ -141,6 +141,7 @@ record_fill(struct sample_record *record, const struct thread_slot *slot,
     memset(record, 0, sizeof(*record));
     record->flags = SAMPLE_BLOCKED;
     record->labels = thread_label_of(slot->tid, slot->main_thread);
+    record->span = thread_label_span_of(slot->tid, slot->main_thread);
     record->registers[SAMPLE_REG_RSP] = sp;
     record->registers[SAMPLE_REG_RIP] = pc;
 }

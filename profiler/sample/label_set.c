@@ -61,6 +61,22 @@ label_set_first(uint32_t set)
 }
 
 
+const char *
+label_set_value(uint32_t set, const char *name)
+{
+    const struct label *label;
+
+    for (label = label_set_first(set); label != NULL;
+         label = label_set_first(label->rest)) {
+        if (strcmp(label->name, name) == 0) {
+            return label->value;
+        }
+    }
+
+    return NULL;
+}
+
+
 static bool
 text_is(const char *text, struct label_text wanted)
 {

@@ -84,6 +84,10 @@ uint32_t label_set_with(uint32_t set, struct label_text name,
  */
 const struct label *label_set_first(uint32_t set);
 
+/* The value of the label of that name, as old as the process; NULL if the set
+   has none. */
+const char *label_set_value(uint32_t set, const char *name);
+
 void label_set_count(struct label_counters *counters);
 
 

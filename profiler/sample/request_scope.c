@@ -5,6 +5,7 @@
 
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -18,6 +19,10 @@
    takes no memory. */
 #define FDS_MAX (1u << 20)
 #define SCOPES_MAX (1u << 20)
+
+/* In 32 bits: the index, and the lowest bits of the generation. */
+#define CURRENT_INDEX_BITS 20
+#define CURRENT_GENERATION_MASK 0xfffu
 
 
 enum fd_kind {
@@ -53,8 +58,8 @@ struct fd_owner {
 
 
 struct request_scope {
-    /* Odd while the request is alive. */
-    uint32_t generation;
+    /* Odd while the request is alive. Other threads load it. */
+    _Atomic uint32_t generation;
 
     uint32_t set;
     int      client_fd;
@@ -64,6 +69,9 @@ struct request_scope {
         int      upstream_fd;
         uint32_t next_free;
     };
+
+    /* 0 if it is not traced. Other threads load it. */
+    _Atomic uint64_t span;
 };
 
 
@@ -165,7 +173,7 @@ turn_to(struct scope_ref ref)
     }
 
     requests.current = ref;
-    thread_label_set_main(scope->set);
+    thread_label_set_main(scope->set, scope->span);
 }
 
 
@@ -173,7 +181,7 @@ void
 request_scope_leave(void)
 {
     requests.current = (struct scope_ref){0, 0};
-    thread_label_set_main(LABEL_SET_NONE);
+    thread_label_set_main(LABEL_SET_NONE, 0);
 }
 
 
@@ -228,6 +236,7 @@ request_scope_begin(void)
     scope = &requests.scopes[index];
     scope->generation++;
     scope->set = LABEL_SET_NONE;
+    scope->span = 0;
     scope->client_fd = REQUEST_NO_FD;
     scope->upstream_fd = REQUEST_NO_FD;
 
@@ -284,7 +293,54 @@ request_scope_enter(uint64_t number, uint32_t set,
     upstream_enter(scope, ref, sockets->upstream_fd);
 
     requests.current = ref;
-    thread_label_set_main(set);
+    thread_label_set_main(set, scope->span);
+}
+
+
+void
+request_scope_span(uint64_t number, uint64_t span_id)
+{
+    struct request_scope *scope;
+
+    scope = scope_of(ref_of(number));
+
+    if (scope != NULL) {
+        atomic_store_explicit(&scope->span, span_id, memory_order_relaxed);
+    }
+}
+
+
+uint32_t
+request_scope_current(void)
+{
+    struct scope_ref ref = requests.current;
+
+    return ref.index
+           | (ref.generation & CURRENT_GENERATION_MASK) << CURRENT_INDEX_BITS;
+}
+
+
+uint64_t
+request_scope_span_of(uint32_t request)
+{
+    uint64_t                    span;
+    uint32_t                    index;
+    const struct request_scope *scope;
+
+    index = request & ((1u << CURRENT_INDEX_BITS) - 1);
+
+    if (index == 0 || requests.scopes == NULL) {
+        return 0;
+    }
+
+    scope = &requests.scopes[index];
+    span = atomic_load_explicit(&scope->span, memory_order_relaxed);
+
+    return (atomic_load_explicit(&scope->generation, memory_order_relaxed)
+            & CURRENT_GENERATION_MASK)
+                   == request >> CURRENT_INDEX_BITS
+               ? span
+               : 0;
 }
 
 

@@ -14,7 +14,7 @@
  * sample has the labels of a request that ended.
  *
  * Main thread only; nothing here is for signal handlers. Memory: 8 bytes per
- * descriptor in use, 16 per request that is alive.
+ * descriptor in use, 24 per request that is alive.
  */
 
 
@@ -54,6 +54,19 @@ uint64_t request_scope_begin(void);
  */
 void request_scope_enter(uint64_t scope, uint32_t set,
                          const struct nprof_request_sockets *sockets);
+
+/* Its samples have that span from now on. */
+void request_scope_span(uint64_t scope, uint64_t span_id);
+
+/*
+ * The request that is worked for, in 32 bits, for other threads that work for it,
+ * too; 0 if there is none. It is another's after some thousand requests: let no
+ * thread keep it for longer than it works.
+ */
+uint32_t request_scope_current(void);
+
+/* The span of that request; 0 if it ended, or has none. Any thread. */
+uint64_t request_scope_span_of(uint32_t request);
 
 /* It ends. */
 void request_scope_end(uint64_t scope);

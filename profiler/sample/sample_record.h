@@ -79,6 +79,9 @@ struct sample_record {
     /* The label set (label_set.h) that the thread worked under. */
     uint32_t labels;
 
+    /* The span that it worked for, 0 if there is none. */
+    uint64_t span;
+
     /* On the main thread the turn (loop_turn_start()) that it was taken in, or
        0: it was taken in none. */
     int64_t turn_start_ns;

@@ -306,6 +306,7 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
     record->flags = flags;
     record->wanted = wanted;
     record->labels = thread_label_of(slot->tid, slot->main_thread);
+    record->span = thread_label_span_of(slot->tid, slot->main_thread);
     record->turn_start_ns = slot->main_thread ? loop_turn_start() : 0;
     record->thread_pointer = tp;
     record->stack_address = start;

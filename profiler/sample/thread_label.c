@@ -16,7 +16,7 @@ struct thread_labels thread_labels;
 void
 thread_label_start(void)
 {
-    thread_label_set_main(LABEL_SET_NONE);
+    thread_label_set_main(LABEL_SET_NONE, 0);
     atomic_store(&thread_labels.main_thread,
                  (uintptr_t) __builtin_thread_pointer());
 }
@@ -28,7 +28,7 @@ thread_label_stop(void)
     unsigned i;
 
     atomic_store(&thread_labels.main_thread, 0);
-    thread_label_set_main(LABEL_SET_NONE);
+    thread_label_set_main(LABEL_SET_NONE, 0);
 
     for (i = 0; i < THREAD_LABEL_CELLS; i++) {
         atomic_store(&thread_labels.cells[i], 0);
@@ -36,40 +36,36 @@ thread_label_stop(void)
 }
 
 
-/* The thread's cell, or NULL. */
-static _Atomic uint64_t *
-cell_find(pid_t tid)
+static void
+cell_fill(_Atomic uint64_t *cell, const struct thread_work *work)
 {
-    unsigned          i;
-    _Atomic uint64_t *cell;
+    size_t i;
 
-    for (i = 0; i < THREAD_LABEL_REACH; i++) {
-        cell = thread_label_cell(tid, i);
-
-        if (atomic_load_explicit(cell, memory_order_relaxed) >> 32
-            == (uint32_t) tid) {
-            return cell;
-        }
-    }
-
-    return NULL;
+    i = (size_t) (cell - thread_labels.cells);
+    atomic_store_explicit(&thread_labels.requests[i], work->request,
+                          memory_order_relaxed);
+    atomic_store_explicit(&thread_labels.spans[i], work->span,
+                          memory_order_relaxed);
 }
 
 
 /* Takes a free cell for the thread, if there is one. */
 static void
-cell_take(pid_t tid, uint32_t set)
+cell_take(pid_t tid, const struct thread_work *work)
 {
-    unsigned i;
-    uint64_t none;
+    unsigned          i;
+    uint64_t          none;
+    _Atomic uint64_t *cell;
 
     for (i = 0; i < THREAD_LABEL_REACH; i++) {
         none = 0;
+        cell = thread_label_cell(tid, i);
 
-        /* release: pairs with thread_label_of() */
+        /* release: pairs with thread_label_find() */
         if (atomic_compare_exchange_strong_explicit(
-                thread_label_cell(tid, i), &none, (uint64_t) tid << 32 | set,
+                cell, &none, (uint64_t) tid << 32 | work->set,
                 memory_order_release, memory_order_relaxed)) {
+            cell_fill(cell, work);
             return;
         }
     }
@@ -78,64 +74,100 @@ cell_take(pid_t tid, uint32_t set)
 }
 
 
-uint32_t
-thread_label_current(void)
+/* What has a cell is left without a span: it is the next one's. */
+static void
+cell_give_up(_Atomic uint64_t *cell)
 {
-    bool main_thread;
-
-    if (atomic_load_explicit(&thread_labels.main_thread, memory_order_relaxed)
-        == 0) {
-        return LABEL_SET_NONE;
-    }
-
-    main_thread = thread_label_on_main();
-
-    return thread_label_of(main_thread ? 0 : gettid(), main_thread);
+    cell_fill(cell, &(struct thread_work){0, 0, 0});
+    atomic_store_explicit(cell, 0, memory_order_release);
 }
 
 
-static uint32_t
-apply_in_cell(pid_t tid, uint32_t set)
+static struct thread_work
+cell_work(const _Atomic uint64_t *cell)
 {
-    uint64_t          before;
-    _Atomic uint64_t *cell;
-
-    cell = cell_find(tid);
+    size_t i;
 
     if (cell == NULL) {
-        if (set != LABEL_SET_NONE) {
-            cell_take(tid, set);
-        }
-
-        return LABEL_SET_NONE;
+        return (struct thread_work){LABEL_SET_NONE, 0, 0};
     }
 
-    before = atomic_load_explicit(cell, memory_order_relaxed);
-    atomic_store_explicit(
-        cell, set == LABEL_SET_NONE ? 0 : (uint64_t) tid << 32 | set,
-        memory_order_release);
+    i = (size_t) (cell - thread_labels.cells);
 
-    return (uint32_t) before;
+    return (struct thread_work){
+        (uint32_t) atomic_load_explicit(cell, memory_order_relaxed),
+        atomic_load_explicit(&thread_labels.requests[i], memory_order_relaxed),
+        atomic_load_explicit(&thread_labels.spans[i], memory_order_relaxed)};
 }
 
 
-uint32_t
-thread_label_apply(uint32_t set)
+static struct thread_work
+main_work(void)
 {
-    uint32_t before;
+    return (struct thread_work){thread_label_of(0, true), 0,
+                                thread_label_main_span()};
+}
+
+
+struct thread_work
+thread_label_current(void)
+{
+    if (thread_label_on_main()) {
+        return main_work();
+    }
+
+    return cell_work(
+        atomic_load_explicit(&thread_labels.main_thread, memory_order_relaxed)
+                == 0
+            ? NULL
+            : thread_label_find(gettid()));
+}
+
+
+static struct thread_work
+apply_in_cell(pid_t tid, const struct thread_work *work)
+{
+    struct thread_work before;
+    _Atomic uint64_t  *cell;
+
+    cell = thread_label_find(tid);
+    before = cell_work(cell);
+
+    if (cell == NULL) {
+        if (work->set != LABEL_SET_NONE) {
+            cell_take(tid, work);
+        }
+
+    } else if (work->set == LABEL_SET_NONE) {
+        cell_give_up(cell);
+
+    } else {
+        cell_fill(cell, work);
+        atomic_store_explicit(cell, (uint64_t) tid << 32 | work->set,
+                              memory_order_release);
+    }
+
+    return before;
+}
+
+
+struct thread_work
+thread_label_apply(struct thread_work work)
+{
+    struct thread_work before;
 
     if (thread_label_on_main()) {
-        before = thread_label_of(0, true);
-        thread_label_set_main(set);
+        before = main_work();
+        thread_label_set_main(work.set, before.span);
         return before;
     }
 
     if (atomic_load_explicit(&thread_labels.main_thread, memory_order_relaxed)
         == 0) {
-        return LABEL_SET_NONE;
+        return cell_work(NULL);
     }
 
-    return apply_in_cell(gettid(), set);
+    return apply_in_cell(gettid(), &work);
 }
 
 
@@ -144,9 +176,9 @@ thread_label_forget(pid_t tid)
 {
     _Atomic uint64_t *cell;
 
-    cell = cell_find(tid);
+    cell = thread_label_find(tid);
 
     if (cell != NULL) {
-        atomic_store(cell, 0);
+        cell_give_up(cell);
     }
 }

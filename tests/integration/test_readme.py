@@ -250,7 +250,7 @@ def test_every_directive_is_documented():
     sources = [SOURCE / "ngx_http_count_module.c",
                *SOURCE.glob("profiler/nginx/*.c")]
     accepted = {name for source in sources for name in re.findall(
-        r'^\s*\{\s*ngx_string\("((?:count|profiler)[a-z_]*)"\)',
+        r'^\s*\{\s*ngx_string\("((?:count|profiler)[a-z_]*)"\),$',
         source.read_text(), re.MULTILINE)}
     text = (SOURCE / "docs" / "directives.md").read_text()
     explained = set(re.findall(r"^### ([a-z_]+)$", text, re.MULTILINE))

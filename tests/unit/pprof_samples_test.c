@@ -23,9 +23,18 @@ Test(pprof_samples, several_profiles_in_one_file)
     const struct stack_frame frame_1 = {.address = 16, .module = 1};
     const struct stack_frame frame_2 = {.address = 16, .module = 0};
 
-    struct profile_sample samples_1[]
-        = {{&frame_1, 1, "t", 2, {1, 10}}, {&frame_1, 1, "t", 0, {2, 20}}};
-    struct profile_sample samples_2[] = {{&frame_2, 1, "t", 1, {5}}};
+    struct profile_sample samples_1[] = {
+        {.frames = &frame_1,
+         .n_frames = 1,
+         .thread = "t",
+         .labels = 2,
+         .values = {1, 10}},
+        {.frames = &frame_1, .n_frames = 1, .thread = "t", .values = {2, 20}}};
+    struct profile_sample samples_2[] = {{.frames = &frame_2,
+                                          .n_frames = 1,
+                                          .thread = "t",
+                                          .labels = 1,
+                                          .values = {5}}};
 
     struct stack_profile one = {.modules = modules_1,
                                 .n_modules = 2,
@@ -97,7 +106,11 @@ Test(pprof_samples, names_of_series)
         = {{0}, {0, "x-y", "1"}, {1, "x_y", "2"}, {2, "9z", "3"}};
 
     const struct stack_frame frame = {.address = 16, .module = 0};
-    struct profile_sample    sample = {&frame, 1, "t", 3, {1}};
+    struct profile_sample    sample = {.frames = &frame,
+                                       .n_frames = 1,
+                                       .thread = "t",
+                                       .labels = 3,
+                                       .values = {1}};
 
     struct stack_profile one = {.modules = modules,
                                 .n_modules = 1,

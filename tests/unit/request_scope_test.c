@@ -41,7 +41,7 @@ start(void)
 static uint32_t
 current(void)
 {
-    return thread_label_current();
+    return thread_label_current().set;
 }
 
 
@@ -334,4 +334,43 @@ Test(request_scope, many_requests)
     }
 
     cr_assert_eq(highest, MANY);
+}
+
+
+Test(request_scope, samples_have_the_span_of_the_request)
+{
+    uint32_t                     a;
+    uint64_t                     one, two;
+    struct nprof_request_sockets sockets = {CLIENT_A, 0, REQUEST_NO_FD};
+
+    start();
+    one = request_scope_begin();
+    request_scope_span(one, 111);
+    request_scope_enter(one, LABEL_A, &sockets);
+    cr_assert_eq(thread_label_main_span(), 111);
+
+    a = request_scope_current();
+    cr_assert_eq(request_scope_span_of(a), 111);
+
+    two = request_scope_begin();
+    sockets.client_fd = CLIENT_B;
+    request_scope_enter(two, LABEL_B, &sockets);
+    cr_assert_eq(thread_label_main_span(), 0);
+    cr_assert_eq(request_scope_span_of(request_scope_current()), 0);
+
+    request_scope_reads(CLIENT_A);
+    cr_assert_eq(thread_label_main_span(), 111);
+
+    request_scope_leave();
+    cr_assert_eq(thread_label_main_span(), 0);
+    cr_assert_eq(request_scope_current(), 0);
+    cr_assert_eq(request_scope_span_of(0), 0);
+
+    request_scope_end(one);
+    cr_assert_eq(request_scope_span_of(a), 0);
+
+    /* its place is another's now */
+    one = request_scope_begin();
+    request_scope_span(one, 333);
+    cr_assert_eq(request_scope_span_of(a), 0);
 }

@@ -97,14 +97,15 @@ Test(signal_handler, a_record_has_the_threads_labels)
     thread_label_start();
 
     for (i = 0; i < 3; i++) {
-        thread_label_apply(labels[i]);
+        thread_label_set_main(labels[i], 1000 + i);
         cr_assert(
             sampled_signal(getpid(), signal_state.cookie, own_index(), 0));
-        thread_label_apply(99);
+        thread_label_set_main(99, 0);
 
         record = sample_ring_peek(&slot->ring, sample_ring_end(&slot->ring));
         cr_assert_not_null(record);
         cr_expect_eq(record->labels, labels[i]);
+        cr_expect_eq(record->span, 1000 + i);
         sample_ring_release(&slot->ring);
     }
 }

@@ -1,0 +1,144 @@
+
+/*
+ * A ring of samples with spans; see span_log.h.
+ */
+
+
+#include <stdlib.h>
+
+#include "../nprof_clock.h"
+#include "span_log.h"
+
+
+struct span_log *
+span_log_create(void)
+{
+    /* large, and so mapped: pages that were never used cost nothing */
+    return calloc(1, sizeof(struct span_log));
+}
+
+
+void
+span_log_destroy(struct span_log *log)
+{
+    free(log);
+}
+
+
+void
+span_log_add(struct span_log *log, uint32_t entry, uint64_t span, int64_t count)
+{
+    log->samples[log->written++ % SPAN_LOG_SIZE]
+        = (struct span_sample){entry, {span, count, clock_ns(CLOCK_MONOTONIC)}};
+}
+
+
+static int
+sample_compare(const void *one, const void *two)
+{
+    const struct span_sample *a = one, *b = two;
+
+    if (a->entry != b->entry) {
+        return a->entry < b->entry ? -1 : 1;
+    }
+
+    return (a->of.span > b->of.span) - (a->of.span < b->of.span);
+}
+
+
+/* Adds up neighbours of the same entry and span; returns how many are left. */
+static size_t
+samples_merge(struct span_sample *samples, size_t n)
+{
+    size_t              i;
+    struct span_sample *last;
+
+    last = samples;
+
+    for (i = 1; i < n; i++) {
+        if (sample_compare(last, &samples[i]) != 0) {
+            *++last = samples[i];
+            continue;
+        }
+
+        last->of.count += samples[i].of.count;
+
+        if (last->of.time_ns < samples[i].of.time_ns) {
+            last->of.time_ns = samples[i].of.time_ns;
+        }
+    }
+
+    return (size_t) (last - samples) + 1;
+}
+
+
+/* How many of the newest were written after that time. */
+static size_t
+log_count(const struct span_log *log, int64_t since_ns)
+{
+    uint64_t first;
+
+    first = log->written;
+
+    /* they are in the order of time */
+    while (first > 0 && log->written - first < SPAN_LOG_SIZE
+           && log->samples[(first - 1) % SPAN_LOG_SIZE].of.time_ns > since_ns) {
+        first--;
+    }
+
+    return (size_t) (log->written - first);
+}
+
+
+void
+span_shares_begin(struct span_shares *shares, const struct span_log *log,
+                  int64_t since_ns, struct stack_profile *profile)
+{
+    size_t i, n;
+
+    *shares = (struct span_shares){NULL, 0, 0};
+    n = log == NULL ? 0 : log_count(log, since_ns);
+
+    if (n == 0) {
+        return;
+    }
+
+    shares->samples = malloc(n * sizeof(shares->samples[0]));
+    profile->spans = malloc(n * sizeof(profile->spans[0]));
+
+    if (shares->samples == NULL || profile->spans == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        shares->samples[i]
+            = log->samples[(log->written - n + i) % SPAN_LOG_SIZE];
+    }
+
+    qsort(shares->samples, n, sizeof(shares->samples[0]), sample_compare);
+    shares->n = since_ns == INT64_MIN ? n : samples_merge(shares->samples, n);
+}
+
+
+void
+span_shares_give(struct span_shares         *shares,
+                 const struct stack_profile *profile, uint32_t entry,
+                 struct profile_sample *sample)
+{
+    sample->spans = profile->spans + shares->at;
+    sample->n_spans = 0;
+    sample->span_total = sample->values[0];
+
+    for (; shares->at < shares->n && shares->samples[shares->at].entry == entry;
+         shares->at++) {
+        profile->spans[shares->at] = shares->samples[shares->at].of;
+        sample->n_spans++;
+    }
+}
+
+
+void
+span_shares_end(struct span_shares *shares)
+{
+    free(shares->samples);
+}

@@ -1,0 +1,303 @@
+
+/*
+ * Requests to the agent; see trace_post.h.
+ */
+
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "../nprof_clock.h"
+#include "trace_post.h"
+
+
+#define TRACES_PATH "/v0.4/traces"
+
+/* For a whole request; and while the process waits for us to end. */
+#define POST_MS 5000
+#define HURRY_MS 100
+
+/* The line of a header at most. */
+#define HEADER_LINE_MAX 512
+
+
+static size_t
+answer_write(char *bytes, size_t size, size_t n, void *data)
+{
+    size_t             len;
+    struct trace_post *post = data;
+
+    len = size * n;
+
+    if (len > TRACE_ANSWER_MAX - post->answer_len) {
+        return 0;
+    }
+
+    memcpy(post->answer + post->answer_len, bytes, len);
+    post->answer_len += len;
+
+    return len;
+}
+
+
+/* What a process that nginx or a module starts must not have. */
+static curl_socket_t
+socket_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void) data;
+    (void) purpose;
+
+    return socket(address->family, address->socktype | SOCK_CLOEXEC,
+                  address->protocol);
+}
+
+
+static bool
+post_configure(struct trace_post *post)
+{
+    char                        url[HEADER_LINE_MAX];
+    CURL                       *easy;
+    size_t                      len;
+    const struct upload_target *agent = &post->identity->agent;
+
+    easy = post->easy;
+    len = strcspn(agent->url, "?#");
+
+    if (len > 0 && agent->url[len - 1] == '/') {
+        len--;
+    }
+
+    if (snprintf(url, sizeof(url), "%.*s%s", (int) len, agent->url, TRACES_PATH)
+        >= (int) sizeof(url)) {
+        return false;
+    }
+
+    if (agent->socket != NULL
+        && curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, agent->socket)
+               != CURLE_OK) {
+        return false;
+    }
+
+    if (post->identity->ca_file != NULL
+        && curl_easy_setopt(easy, CURLOPT_CAINFO, post->identity->ca_file)
+               != CURLE_OK) {
+        return false;
+    }
+
+    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+                  == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) POST_MS)
+                  == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open)
+                  == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, post->error)
+                  == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_write)
+                  == CURLE_OK
+           && curl_easy_setopt(easy, CURLOPT_WRITEDATA, post) == CURLE_OK;
+}
+
+
+int
+trace_post_create(const struct upload_settings *identity,
+                  struct trace_post           **created)
+{
+    struct trace_post *post;
+
+    /* never cleaned up; see uploader_create() */
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        return -ENOMEM;
+    }
+
+    post = calloc(1, sizeof(*post));
+    if (post == NULL) {
+        return -ENOMEM;
+    }
+
+    post->identity = identity;
+    post->multi = curl_multi_init();
+    post->easy = curl_easy_init();
+
+    if (post->multi == NULL || post->easy == NULL || !post_configure(post)) {
+        trace_post_destroy(post);
+        return -ENOMEM;
+    }
+
+    *created = post;
+
+    return 0;
+}
+
+
+void
+trace_post_destroy(struct trace_post *post)
+{
+    curl_easy_cleanup(post->easy);
+    curl_multi_cleanup(post->multi);
+    free(post);
+}
+
+
+/* Adds a line "NAME: VALUE" unless value is empty; false if memory lacks. */
+static bool
+header_add(struct curl_slist **headers, const char *name, const char *value)
+{
+    char               line[HEADER_LINE_MAX];
+    struct curl_slist *added;
+
+    if (value == NULL || *value == '\0'
+        || snprintf(line, sizeof(line), "%s: %s", name, value)
+               >= (int) sizeof(line)) {
+        return true;
+    }
+
+    added = curl_slist_append(*headers, line);
+
+    if (added != NULL) {
+        *headers = added;
+    }
+
+    return added != NULL;
+}
+
+
+/* NULL if memory lacks. */
+static struct curl_slist *
+headers_make(const struct trace_post *post, const struct trace_payload *payload)
+{
+    char               count[16];
+    size_t             i;
+    struct curl_slist *headers;
+
+    const char *lines[][2] = {
+        {"Content-Type", "application/msgpack"},
+        {"Datadog-Meta-Lang", "c"},
+        {"Datadog-Meta-Lang-Version", "11"},
+        {"Datadog-Meta-Lang-Interpreter", "nginx"},
+        {"Datadog-Meta-Tracer-Version", NPROF_VERSION},
+        {"Datadog-Send-Real-Http-Status", "1"},
+        {"X-Datadog-Trace-Count", count},
+        {"Datadog-Container-ID", post->identity->entity.container},
+        {"Datadog-Entity-ID", post->identity->entity.entity},
+        {"Datadog-External-Env", post->identity->external_env},
+    };
+
+    snprintf(count, sizeof(count), "%u", payload->n_traces);
+
+    /* libcurl would wait for the agent to say that it goes on */
+    headers = curl_slist_append(NULL, "Expect:");
+
+    for (i = 0; headers != NULL && i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (!header_add(&headers, lines[i][0], lines[i][1])) {
+            curl_slist_free_all(headers);
+            headers = NULL;
+        }
+    }
+
+    return headers;
+}
+
+
+/* Until the request is over, or its time is. */
+static void
+post_wait(struct trace_post *post)
+{
+    int     running;
+    bool    hurries;
+    int64_t now, end;
+
+    hurries = false;
+    end = INT64_MAX;
+
+    for (;;) {
+        if (curl_multi_perform(post->multi, &running) != CURLM_OK
+            || running == 0) {
+            return;
+        }
+
+        now = clock_ns(CLOCK_MONOTONIC);
+
+        if (!hurries && atomic_load(&post->hurry)) {
+            hurries = true;
+            end = now + HURRY_MS * INT64_C(1000000);
+        }
+
+        if (now >= end) {
+            return;
+        }
+
+        (void) curl_multi_poll(post->multi, NULL, 0,
+                               hurries ? HURRY_MS / 10 : POST_MS, NULL);
+    }
+}
+
+
+long
+trace_post_send(struct trace_post *post, const struct trace_payload *payload)
+{
+    int                left;
+    long               status;
+    CURLMsg           *message;
+    struct curl_slist *headers;
+
+    status = 0;
+    post->answer_len = 0;
+    strcpy(post->error, "no memory");
+
+    headers = headers_make(post, payload);
+    if (headers == NULL) {
+        return 0;
+    }
+
+    post->error[0] = '\0';
+
+    curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDS, payload->data);
+    curl_easy_setopt(post->easy, CURLOPT_POSTFIELDSIZE, (long) payload->len);
+
+    if (curl_multi_add_handle(post->multi, post->easy) == CURLM_OK) {
+        post_wait(post);
+        message = curl_multi_info_read(post->multi, &left);
+
+        if (message != NULL && message->data.result == CURLE_OK) {
+            curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
+            snprintf(post->error, sizeof(post->error), "HTTP status %ld",
+                     status);
+
+        } else if (message != NULL && post->error[0] == '\0') {
+            snprintf(post->error, sizeof(post->error), "%s",
+                     curl_easy_strerror(message->data.result));
+        }
+
+        curl_multi_remove_handle(post->multi, post->easy);
+    }
+
+    curl_easy_setopt(post->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(headers);
+
+    return status;
+}
+
+
+const char *
+trace_post_reason(const struct trace_post *post)
+{
+    return post->error[0] == '\0' ? "no answer" : post->error;
+}
+
+
+void
+trace_post_hurry(struct trace_post *post)
+{
+    atomic_store(&post->hurry, true);
+    curl_multi_wakeup(post->multi);
+}

@@ -1,0 +1,65 @@
+
+/*
+ * Requests to the agent, by libcurl. They wait, and their time is bounded; a
+ * request can be cut short by another thread.
+ *
+ * The tracer's thread, but for what is said. What a post answers is bounded by
+ * TRACE_ANSWER_MAX; redirects are not followed, and proxies are not used.
+ */
+
+
+#ifndef NPROF_TRACE_POST_H
+#define NPROF_TRACE_POST_H
+
+
+#include <curl/curl.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "trace_payload.h"
+
+
+#define TRACE_ANSWER_MAX (64u * 1024)
+
+
+struct trace_post {
+    const struct upload_settings *identity;
+
+    CURLM *multi;
+    CURL  *easy;
+
+    /* The answer's body. */
+    char   answer[TRACE_ANSWER_MAX];
+    size_t answer_len;
+
+    /* Why the last one failed. */
+    char error[CURL_ERROR_SIZE];
+
+    /* There is no time left: set by trace_post_hurry(). */
+    _Atomic bool hurry;
+};
+
+
+/* Before the thread starts. Returns 0 or -errno. Event loop's thread. */
+int trace_post_create(const struct upload_settings *identity,
+                      struct trace_post           **created);
+
+/* The thread is gone. */
+void trace_post_destroy(struct trace_post *post);
+
+/*
+ * Sends the payload, and waits for the answer; returns its HTTP status, 0 if
+ * there is none.
+ */
+long trace_post_send(struct trace_post          *post,
+                     const struct trace_payload *payload);
+
+/* Why the last one failed, for people. Valid until the next one. */
+const char *trace_post_reason(const struct trace_post *post);
+
+/* From now on requests have a moment at most, the one that waits, too. Event
+   loop's thread. */
+void trace_post_hurry(struct trace_post *post);
+
+
+#endif /* NPROF_TRACE_POST_H */

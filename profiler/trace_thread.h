@@ -1,0 +1,68 @@
+
+/*
+ * The tracer's thread: takes spans that ended out of the ring every two
+ * seconds, or when it is half full, and sends them to the agent. It waits for
+ * nothing else, and nothing waits for it but, for a moment, stop().
+ */
+
+
+#ifndef NPROF_TRACE_THREAD_H
+#define NPROF_TRACE_THREAD_H
+
+
+#include <pthread.h>
+
+#include "trace/trace_payload.h"
+#include "trace/trace_post.h"
+#include "trace/tracer.h"
+
+
+/* As `top -H` and profiles show it. */
+#define TRACE_THREAD_NAME "nprof-trace"
+
+
+struct nprof;
+
+struct trace_thread {
+    struct nprof        *nprof;
+    struct tracer       *tracer;
+    struct trace_post   *post;
+    struct trace_payload payload;
+
+    pthread_t thread;
+    bool      running;
+
+    /* The agent does not answer, or not well; and that, or the contrary, was
+       told once. The thread's own. */
+    bool failing;
+    bool told;
+
+    /* Its CPU time. Stored by it. */
+    _Atomic uint64_t cpu_ns;
+};
+
+
+/*
+ * Makes all but the thread, and the spans its tracer's. The configuration
+ * outlives it. NULL: requests are not traced; nprof's trace_warning says what of
+ * it does not work. Event loop's thread, as all of these.
+ */
+struct trace_thread *trace_thread_create(struct nprof              *nprof,
+                                         const struct trace_config *config);
+
+/* Makes the thread, which has the caller's signal mask. */
+void trace_thread_start(struct trace_thread *trace);
+
+/* There are no spans any more, and no thread. */
+void trace_thread_destroy(struct trace_thread *trace);
+
+/* Asks the thread to end: it sends what there is, in a moment. No spans begin
+   any more. */
+void trace_thread_end(struct trace_thread *trace);
+
+/* Waits for its end, until that time (CLOCK_MONOTONIC, nanoseconds). Returns
+   whether there is no thread. */
+bool trace_thread_join(struct trace_thread *trace, int64_t until_ns);
+
+
+#endif /* NPROF_TRACE_THREAD_H */
