@@ -1,0 +1,137 @@
+"""Profiles that know requests: spans and endpoints of samples."""
+
+import threading
+import time
+
+import pytest
+
+from nginx_instance import ALGORITHMS, LONG, wait_until
+from pprof_profile import Profile
+from test_trace_spans import MODULES
+from trace_agent import TraceAgent
+
+SECONDS = 8 if LONG else 3
+
+
+@pytest.fixture
+def agent():
+    with TraceAgent() as made:
+        yield made
+        assert not made.errors, made.errors
+
+
+def configure(nginx, main="", workers=1):
+    numbers = " ".join(str(i * 7919 % 100003) for i in range(9000))
+    nginx.write_file("html/numbers", numbers)
+    nginx.write_conf(
+        modules=MODULES, workers=workers,
+        main="profiler on; profiler_types cpu wall stall;"
+        "thread_pool sorters threads=2;" + main,
+        http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;",
+        server=f"""
+        count_input {nginx.prefix}/html/numbers;
+        location = /bubble {{ profiler_trace on; count; count_sort v1; }}
+        location = /pooled {{ profiler_trace on; count; count_sort v1;
+                              count_threads sorters; }}
+        location = /untraced {{ count; count_sort v1; }}
+        location /debug/pprof/ {{ profiler_endpoint; }}""")
+
+
+def capture(nginx, path, what="profile"):
+    """The profile of a window in which requests are served, and those."""
+    profile = []
+    reader = threading.Thread(target=lambda: profile.append(nginx.get(
+        f"/debug/pprof/{what}?seconds={SECONDS}", timeout=60)))
+    reader.start()
+    time.sleep(0.3)
+    served = 0
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        assert nginx.get(path).status == 200
+        served += 1
+    reader.join()
+    return Profile(profile[0].body).check(), served
+
+
+def of_sort(profile):
+    """(labels, values) of the samples that sort."""
+    return [(labels, values) for stack, labels, values in profile.samples
+            if "bubble_sort" in stack]
+
+
+@pytest.mark.parametrize("path", ["/bubble", "/pooled"])
+def test_samples_have_the_span_of_their_request(nginx, agent, path):
+    configure(nginx)
+    nginx.start(agent.environment())
+    profile, served = capture(nginx, path)
+    spans = {s["span_id"]: s for s in agent.wait_spans(served)}
+    samples = of_sort(profile)
+    assert len(samples) > 10
+    cpu = dict.fromkeys(spans, 0)
+    total = unknown = 0
+    for labels, values in samples:
+        assert labels["trace_endpoint"] == f"GET {path}"
+        assert labels["version"] == "1.0.0"
+        total += values[1]
+        if "span_id" not in labels:
+            unknown += values[1]
+            continue
+        assert labels["local_root_span_id"] == labels["span_id"]
+        cpu[labels["span_id"]] += values[1]
+    assert unknown <= 0.02 * total
+    assert total == profile.total(1, "bubble_sort")
+    # no request has the CPU time of all
+    for span, ns in cpu.items():
+        assert ns <= spans[span]["duration"] * 2 + 200e6, spans[span]
+    assert sum(ns > 0 for ns in cpu.values()) > 5
+
+
+def test_untraced_requests_have_none(nginx, agent):
+    configure(nginx)
+    nginx.start(agent.environment())
+    profile, _ = capture(nginx, "/untraced")
+    samples = of_sort(profile)
+    assert samples
+    for labels, _ in samples:
+        assert not {"span_id", "local_root_span_id", "trace_endpoint"} & set(
+            labels)
+
+
+def test_uploads_and_traces_say_the_same(nginx, agent):
+    """Of two workers and through a reload: the ids of spans in uploads are
+    those of traces, so are runtime ids, by version; and requests are counted
+    as the access log has them."""
+    configure(nginx, "profiler_period 1s; profiler_service app;"
+              "profiler_upload datadog;", workers=2)
+    nginx.start(agent.environment())
+    for _ in range(2):
+        for _ in range(12):
+            for path in ("/bubble", "/pooled", "/untraced"):
+                assert nginx.get(path).status == 200
+        nginx.reload(wait_for_old=True)
+    spans = agent.wait_spans(48)
+
+    def counted():
+        assert not agent.errors, agent.errors
+        found = {}
+        for upload in agent.profiles:
+            counts = upload.event.get("endpoint_counts") or {}
+            for name, n in counts.items():
+                found[name] = found.get(name, 0) + n
+        return found if sum(found.values()) >= 48 else None
+
+    assert wait_until(counted, "all requests are counted") == {
+        "GET /bubble": 24, "GET /pooled": 24}
+    uploads = [u for u in agent.profiles if u.tags.get("version") == "1.0.0"]
+    ids = {s["span_id"]: s for s in spans}
+    assert ({s.meta["runtime-id"] for s in spans}
+            == {u.tags["runtime-id"] for u in uploads})
+    assert {s.meta["version"] for s in spans} == {"1.0.0"}
+    samples = [labels for u in uploads for labels, _ in of_sort(u.profile)]
+    of_spans = [labels for labels in samples if "span id" in labels]
+    assert len(of_spans) > 20
+    for labels in of_spans:
+        span = ids[labels["span id"]]
+        assert labels["local root span id"] == labels["span id"]
+        assert labels["trace endpoint"] == span["resource"]
+    assert not any("span_id" in labels for labels in samples)
