@@ -53,6 +53,7 @@ help:
 	@echo 'make test-asan    what runs under AddressSanitizer and UBSan'
 	@echo 'make test-tsan    what runs under ThreadSanitizer'
 	@echo 'make fuzz         the fuzz targets, FUZZ_SECONDS each (clang-14)'
+	@echo 'make web          the page of <endpoint>/ui alone'
 	@echo 'make bench        the benchmarks'
 	@echo 'make format       format all C and C++ sources'
 	@echo 'make lint         what CI checks of the sources'
@@ -107,6 +108,9 @@ $(OBJ)/gen/profile.pb-c.o: $(BUILD)/gen/profile.pb-c.c
 	$(CC) $(CPPFLAGS) -std=c11 $(COMMON) $(CFLAGS) -c -o $@ $<
 
 
+include web/web.mk
+
+
 # Both nginx modules, by nginx's own build
 
 NGX_CC_OPT := $(shell $(NGINX) -V 2>&1 | \
@@ -133,9 +137,10 @@ $(NGX)/objs/Makefile: config $(NGINX_SRC)/conf_flags Makefile $(GLUE_NAMES)
 	    --add-dynamic-module=$(CURDIR)' > $(CURDIR)/$(BUILD)/configure.log \
 	    || { tail -n 40 $(CURDIR)/$(BUILD)/configure.log >&2; exit 1; }
 
-$(BUILD)/.glue: $(NGX)/objs/Makefile $(GLUE_SRC) $(BUILD_ID_H)
-	cmp -s $(BUILD_ID_H) $(NGX)/objs/nprof_build_id.h \
-	    || cp $(BUILD_ID_H) $(NGX)/objs/nprof_build_id.h
+$(BUILD)/.glue: $(NGX)/objs/Makefile $(GLUE_SRC) $(BUILD_ID_H) $(PAGE_H)
+	for h in $(BUILD_ID_H) $(PAGE_H); do \
+	    cmp -s $$h $(NGX)/objs/$${h##*/} || cp $$h $(NGX)/objs/ || exit 1; \
+	done
 	$(MAKE) --no-print-directory -C $(NGX) -f objs/Makefile modules
 	@mkdir -p $(MODULES)
 	for m in ngx_http_count_module ngx_profiler_module; do \

@@ -126,6 +126,11 @@ ngx_int_t ngx_http_profiler_write_headers(ngx_http_request_t *r,
  * returns what a content handler returns.
  */
 
+/* value is copied, but not its text; NULL if there is no memory */
+ngx_table_elt_t *ngx_http_profiler_add_header(ngx_http_request_t *r,
+                                              const char         *key,
+                                              ngx_str_t          *value);
+
 /* body is copied; filename may be NULL: then there is no disposition */
 ngx_int_t ngx_http_profiler_send(ngx_http_request_t *r, ngx_uint_t status,
                                  ngx_str_t *type, ngx_str_t *filename,
@@ -175,6 +180,10 @@ ngx_int_t ngx_http_profiler_store(ngx_http_request_t *r);
 
 /* to the same with a slash */
 ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
+
+
+/* the page (ngx_http_profiler_page.c); 404 where the build has none */
+ngx_int_t ngx_http_profiler_page(ngx_http_request_t *r);
 
 
 /* POST of addresses (ngx_http_profiler_symbol.c) */

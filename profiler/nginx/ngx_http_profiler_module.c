@@ -85,6 +85,11 @@ static ngx_http_module_t  ngx_http_profiler_module_ctx = {
 
 static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
 
+    { ngx_string("ui"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_page,
+      "flame graphs and comparisons, in the browser" },
+
     { ngx_string("profile"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_cpu,

@@ -8,15 +8,15 @@
 #include "ngx_http_profiler.h"
 
 
-static ngx_int_t
-ngx_http_profiler_header(ngx_http_request_t *r, const char *key,
-                         ngx_str_t *value)
+ngx_table_elt_t *
+ngx_http_profiler_add_header(ngx_http_request_t *r, const char *key,
+                             ngx_str_t *value)
 {
     ngx_table_elt_t *h;
 
     h = ngx_list_push(&r->headers_out.headers);
     if (h == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
@@ -25,7 +25,7 @@ ngx_http_profiler_header(ngx_http_request_t *r, const char *key,
     h->key.len = ngx_strlen(key);
     h->value = *value;
 
-    return NGX_OK;
+    return h;
 }
 
 
@@ -49,8 +49,8 @@ ngx_http_profiler_headers(ngx_http_request_t *r, ngx_uint_t status,
     r->gzip_ok = 0;
 #endif
 
-    if (ngx_http_profiler_header(r, "X-Content-Type-Options", &nosniff)
-        != NGX_OK) {
+    if (ngx_http_profiler_add_header(r, "X-Content-Type-Options", &nosniff)
+        == NULL) {
         return NGX_ERROR;
     }
 
@@ -68,7 +68,9 @@ ngx_http_profiler_headers(ngx_http_request_t *r, ngx_uint_t status,
     value.data = p;
     ngx_sprintf(p, "attachment; filename=\"%V\"", filename);
 
-    return ngx_http_profiler_header(r, "Content-Disposition", &value);
+    return ngx_http_profiler_add_header(r, "Content-Disposition", &value)
+               ? NGX_OK
+               : NGX_ERROR;
 }
 
 
@@ -139,7 +141,7 @@ ngx_http_profiler_send_error(ngx_http_request_t *r, ngx_uint_t status,
 
     text = ngx_pnalloc(r->pool, len + 1);
     if (text == NULL
-        || ngx_http_profiler_header(r, "X-Go-Pprof", &one) != NGX_OK) {
+        || ngx_http_profiler_add_header(r, "X-Go-Pprof", &one) == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Usage: make_page.sh FOLDER HEADER
+#
+# Builds the page into FOLDER and writes HEADER, which tells
+# ngx_http_profiler_page.c what to embed. Without Node.js, or where npm can't
+# get the packages, it says so and HEADER says that there is no page; a page
+# that does not compile is an error. HEADER is written only if it changes.
+# With -n first it builds nothing: HEADER says what FOLDER has.
+
+set -u
+
+build=1
+if [ "$1" = -n ]; then
+    build=
+    shift
+fi
+folder=$1
+header=$2
+web=$(cd "$(dirname "$0")" && pwd) || exit 1
+
+packages() {
+    [ "$web/node_modules/.package-lock.json" -nt "$web/package-lock.json" ] ||
+        (cd "$web" && npm ci --ignore-scripts --no-audit --no-fund \
+            --fetch-retries=1 > "$log" 2>&1 &&
+            touch node_modules/.package-lock.json)
+}
+
+# Prints why there can be no page; nothing if there can.
+obstacle() {
+    if ! command -v node > /dev/null || ! command -v npm > /dev/null; then
+        echo 'Node.js (18 or later) and npm are missing'
+    elif ! packages; then
+        echo "npm ci failed, see $log"
+    fi
+}
+
+# The policy has both kinds of quotes that C and the shell care for, but ".
+write_header() {
+    if [ -e "$folder/page.html.gz" ]; then
+        printf '#define NGX_HTTP_PROFILER_PAGE 1\n'
+        printf '#define NGX_HTTP_PROFILER_PAGE_HTML "%s"\n' "$folder/page.html"
+        printf '#define NGX_HTTP_PROFILER_PAGE_GZIP "%s"\n' "$folder/page.html.gz"
+        printf '#define NGX_HTTP_PROFILER_PAGE_POLICY "%s"\n' "$(cat "$folder/page.csp")"
+        printf '#define NGX_HTTP_PROFILER_PAGE_ETAG "%.32s"\n' \
+            "$(sha256sum < "$folder/page.html")"
+    else
+        printf '#define NGX_HTTP_PROFILER_PAGE 0\n'
+    fi
+}
+
+mkdir -p "$folder" "$(dirname "$header")" || exit 1
+folder=$(cd "$folder" && pwd) || exit 1
+log=$folder/npm.log
+
+if [ -n "$build" ]; then
+    rm -f "$folder/page.html" "$folder/page.html.gz" "$folder/page.csp"
+    why=$(obstacle)
+    if [ -n "$why" ]; then
+        echo "NOTE: no page at <endpoint>/ui: $why" >&2
+    else
+        node "$web/build_page.mjs" "$folder" || exit 1
+    fi
+fi
+
+write_header > "$header.tmp" || exit 1
+if cmp -s "$header.tmp" "$header"; then
+    rm "$header.tmp"
+else
+    mv "$header.tmp" "$header"
+fi

@@ -1,0 +1,150 @@
+/*
+ * A against B: what one value is of each, divided by what makes them compare,
+ * and whether the difference is more than chance.
+ */
+
+import type { FrameTable } from "./frame_table";
+import { functionValues } from "./function_table";
+import type { Selection } from "./sample_selection";
+import { isSignificant } from "./sampling_noise";
+
+export const BASES = ["request", "second", "share", "absolute"] as const;
+export type Basis = (typeof BASES)[number];
+
+export type Verdict = "new" | "gone" | "more" | "less" | "same";
+
+export interface Comparison {
+    readonly basis: Basis;
+    readonly a: Selection;
+    readonly b: Selection;
+    /* what values are multiplied by to compare */
+    readonly scale: { readonly a: number; readonly b: number };
+    /* what sampling_noise.ts calls exposures */
+    readonly exposure: { readonly a: number; readonly b: number };
+}
+
+export interface ComparedFunction {
+    readonly frame: number;
+    readonly self: Difference;
+    readonly total: Difference;
+}
+
+export interface Difference {
+    /* scaled */
+    readonly a: number;
+    readonly b: number;
+    readonly delta: number;
+    readonly verdict: Verdict;
+}
+
+/* Why two selections can't be compared on that basis, or null if they can. */
+export function obstacle(basis: Basis, a: Selection, b: Selection): string | null {
+    if (basis === "request") {
+        if (!(a.profile.requests > 0) || !(b.profile.requests > 0)) {
+            return "the profiles do not say how many requests were served";
+        }
+        if (a.filters.length > 0 || b.filters.length > 0) {
+            return "a label is filtered, and requests are counted of all together";
+        }
+    }
+    if (basis === "second" && (!(a.profile.duration > 0) || !(b.profile.duration > 0))) {
+        return "a profile has no duration";
+    }
+    return null;
+}
+
+/* The basis that is asked for, or the best that these two have. */
+export function usableBasis(wanted: Basis | null, a: Selection, b: Selection): Basis {
+    const order: Basis[] = wanted === null ? [...BASES] : [wanted, ...BASES];
+    return order.find(basis => obstacle(basis, a, b) === null
+        && (basis !== "second" || wanted === "second")) ?? "share";
+}
+
+export function compare(basis: Basis, a: Selection, b: Selection): Comparison {
+    const [x, y] = [exposureOf(basis, a), exposureOf(basis, b)];
+    return {
+        basis, a, b,
+        scale: { a: inverse(divisorOf(basis, a)), b: inverse(divisorOf(basis, b)) },
+        exposure: { a: x, b: y },
+    };
+}
+
+function divisorOf(basis: Basis, selection: Selection): number {
+    switch (basis) {
+        case "request": return selection.profile.requests;
+        case "second": return selection.profile.duration;
+        case "share": return selection.total;
+        case "absolute": return 1;
+    }
+}
+
+/* As the divisor, but in events where it is one of values. */
+function exposureOf(basis: Basis, selection: Selection): number {
+    return basis === "share" ? selection.totalEvents : divisorOf(basis, selection);
+}
+
+function inverse(value: number): number {
+    return value > 0 ? 1 / value : 0;
+}
+
+export function difference(comparison: Comparison, a: number, b: number,
+                           eventsA: number, eventsB: number): Difference {
+    const { scale } = comparison;
+    const [x, y] = [a * scale.a, b * scale.b];
+    return { a: x, b: y, delta: y - x,
+             verdict: verdict(comparison, x, y, eventsA, eventsB) };
+}
+
+function verdict({ exposure }: Comparison, a: number, b: number,
+                 eventsA: number, eventsB: number): Verdict {
+    if (a === b || !isSignificant(eventsA, eventsB, exposure.a, exposure.b)) {
+        return "same";
+    }
+    if (a === 0 || b === 0) {
+        return a === 0 ? "new" : "gone";
+    }
+    return b > a ? "more" : "less";
+}
+
+/* All functions that either has, the largest change of self first. */
+export function comparedFunctions(comparison: Comparison): ComparedFunction[] {
+    const a = functionValues(comparison.a);
+    const b = functionValues(comparison.b);
+    const found: ComparedFunction[] = [];
+    for (let frame = 0; frame < a.total.length; frame++) {
+        if (a.total[frame] === 0 && b.total[frame] === 0) {
+            continue;
+        }
+        found.push({
+            frame,
+            self: difference(comparison, a.self[frame]!, b.self[frame]!,
+                             a.selfEvents[frame]!, b.selfEvents[frame]!),
+            total: difference(comparison, a.total[frame]!, b.total[frame]!,
+                              a.totalEvents[frame]!, b.totalEvents[frame]!),
+        });
+    }
+    return found.sort((x, y) => Math.abs(y.self.delta) - Math.abs(x.self.delta));
+}
+
+export interface Headline {
+    /* what changed most, or undefined if nothing did beyond chance */
+    readonly function?: { readonly name: string; readonly self: Difference };
+    readonly whole: Difference;
+}
+
+export function headline(comparison: Comparison, functions: ComparedFunction[],
+                         frames: FrameTable): Headline {
+    const { a, b } = comparison;
+    const whole = difference(comparison, a.total, b.total, a.totalEvents, b.totalEvents);
+    const top = functions.find(({ frame, self }) => self.verdict !== "same"
+        && !isMarker(frames.frames[frame]!.name));
+    if (top === undefined) {
+        return { whole };
+    }
+    return { function: { name: frames.frames[top.frame]!.name, self: top.self }, whole };
+}
+
+/* "[lost]", "[truncated]": what the profiler says of itself, no function. */
+export function isMarker(name: string): boolean {
+    return name.startsWith("[") && name.endsWith("]");
+}

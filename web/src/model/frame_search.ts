@@ -1,0 +1,51 @@
+/*
+ * What a search finds, and how much of a profile that is.
+ */
+
+import type { Frame, FrameTable } from "./frame_table";
+import type { Selection } from "./sample_selection";
+
+export type Matcher = (frame: Frame) => boolean;
+
+/*
+ * "text" is looked for as it is, in function and library, with capitals and
+ * small letters alike; "/text/" is a regular expression. undefined if that is
+ * none, null if there is nothing to look for.
+ */
+export function matcher(query: string): Matcher | null | undefined {
+    const text = query.trim();
+    if (text === "") {
+        return null;
+    }
+    if (text.length > 2 && text.startsWith("/") && text.endsWith("/")) {
+        try {
+            const pattern = new RegExp(text.slice(1, -1), "i");
+            return frame => pattern.test(frame.name) || pattern.test(frame.library);
+        } catch {
+            return undefined;
+        }
+    }
+    const lower = text.toLowerCase();
+    return frame => frame.name.toLowerCase().includes(lower)
+        || frame.library.toLowerCase().includes(lower);
+}
+
+/* For each frame of the table, 1 if it matches. */
+export function matchedFrames(frames: FrameTable, matches: Matcher): Uint8Array {
+    return Uint8Array.from(frames.frames, frame => (matches(frame) ? 1 : 0));
+}
+
+/* The part of a selection whose stacks have a matched frame, 0 to 1. */
+export function matchedShare(selection: Selection, matched: Uint8Array): number {
+    const { stacks, starts } = selection.profile;
+    let found = 0;
+    selection.values.forEach((value, i) => {
+        for (let at = starts[i]!; value !== 0 && at < starts[i + 1]!; at++) {
+            if (matched[stacks[at]!]) {
+                found += value;
+                break;
+            }
+        }
+    });
+    return selection.total === 0 ? 0 : found / selection.total;
+}

@@ -1,0 +1,58 @@
+/*
+ * A profile in memory: samples as flat arrays of numbers, which is what makes
+ * tens of thousands of stacks quick to go through.
+ */
+
+import type { FrameTable } from "./frame_table";
+
+export interface ValueType {
+    readonly name: string;
+    readonly unit: string;
+}
+
+export type LabelSet = ReadonlyMap<string, string>;
+
+export interface Profile {
+    readonly frames: FrameTable;
+    readonly types: readonly ValueType[];
+    /* index of types */
+    readonly defaultType: number;
+    /* one for each sample */
+    readonly size: number;
+    /* the frames of sample i, the root first: stacks[starts[i]..starts[i+1]) */
+    readonly stacks: Int32Array;
+    readonly starts: Int32Array;
+    /* for each of types, a value for each sample */
+    readonly values: readonly Float64Array[];
+    /* of sample i: labelSets[labels[i]] */
+    readonly labels: Int32Array;
+    readonly labelSets: readonly LabelSet[];
+    readonly period: number;
+    readonly periodType: ValueType;
+    /* milliseconds since the epoch, 0 if unknown */
+    readonly time: number;
+    /* seconds, 0 if unknown */
+    readonly duration: number;
+    /* how many requests were served in it; 0 if it does not say */
+    readonly requests: number;
+    readonly comments: readonly string[];
+}
+
+/* Labels and their values, sorted, each with the number of its samples. */
+export function labelValues(profile: Profile): Map<string, Map<string, number>> {
+    const samples = new Float64Array(profile.labelSets.length);
+    for (const set of profile.labels) {
+        samples[set]! += 1;
+    }
+    const found = new Map<string, Map<string, number>>();
+    profile.labelSets.forEach((set, index) => {
+        for (const [name, value] of set) {
+            const values = found.get(name) ?? new Map<string, number>();
+            values.set(value, (values.get(value) ?? 0) + samples[index]!);
+            found.set(name, values);
+        }
+    });
+    const sorted = [...found].sort(([a], [b]) => a.localeCompare(b));
+    return new Map(sorted.map(([name, values]) =>
+        [name, new Map([...values].sort(([a], [b]) => a.localeCompare(b)))]));
+}

@@ -1,0 +1,189 @@
+/*
+ * Where profiles come from: this nginx, files that were opened, and what is
+ * inside the page itself. A recording has a profile for each kind that was
+ * loaded of it.
+ */
+
+import { type Endpoint, shellWord } from "./endpoint";
+import type { FrameTable } from "./frame_table";
+import type { Profile } from "./profile";
+import { ProfileError, readProfile } from "./profile_decode";
+import { type Kind, KINDS, kindsOf } from "./profile_kind";
+import { formatClock, formatSeconds } from "./value_format";
+
+export interface Loaded {
+    readonly profile: Profile;
+    /* as it came, to download */
+    readonly bytes: Uint8Array<ArrayBuffer>;
+    readonly fileName: string;
+}
+
+export interface Loading {
+    /* Date.now() at the start, and how long it must take, milliseconds */
+    readonly since: number;
+    readonly takes: number;
+    readonly abort: AbortController;
+}
+
+export interface Recording {
+    /* as in the URL: "live:30", "last:300", "file:v1.cpu.pb.gz" */
+    readonly id: string;
+    title: string;
+    readonly loaded: Map<string, Loaded>;
+    readonly loading: Map<string, Loading>;
+    readonly errors: Map<string, string>;
+    /* the bytes of one kind from the endpoint; null where there is no more */
+    readonly fetch: ((kind: Kind, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>) | null;
+    /* seconds that a fetch waits for a window to pass */
+    readonly wait: number;
+    readonly command: (kind: Kind) => string;
+}
+
+export class Recordings {
+    readonly list: Recording[] = [];
+
+    constructor(private readonly frames: FrameTable,
+                private readonly endpoint: Endpoint | null,
+                private readonly changed: () => void) {}
+
+    find(id: string): Recording | undefined {
+        return this.list.find(recording => recording.id === id);
+    }
+
+    /* The recording of an id in a URL: made, if the endpoint can. */
+    open(id: string): Recording | undefined {
+        return this.find(id) ?? this.make(id);
+    }
+
+    /* A new capture, even if there is one as long. */
+    capture(seconds: number): Recording | undefined {
+        let id = `live:${seconds}`;
+        for (let n = 2; this.find(id); n++) {
+            id = `live:${seconds}:${n}`;
+        }
+        return this.make(id);
+    }
+
+    /* requests: what the profile served, if somebody else knows */
+    async addBytes(id: string, title: string, fileName: string,
+                   bytes: Uint8Array<ArrayBuffer>, requests = 0): Promise<Recording> {
+        const read = await readProfile(bytes, this.frames);
+        const profile = read.requests > 0 || requests === 0 ? read : { ...read, requests };
+        const recording = this.find(id) ?? this.push(id, title, null, 0,
+            () => `go tool pprof ${shellWord(fileName)}`);
+        recording.loaded.clear();
+        for (const kind of kindsOf(profile)) {
+            recording.loaded.set(kind.id, { profile, bytes, fileName });
+        }
+        this.changed();
+        return recording;
+    }
+
+    /* Loads one kind unless it is there or on its way. */
+    async load(recording: Recording, kind: Kind): Promise<void> {
+        if (recording.fetch === null || recording.loaded.has(kind.id)
+            || recording.loading.has(kind.id) || kind.path === "") {
+            return;
+        }
+        const abort = new AbortController();
+        recording.errors.delete(kind.id);
+        recording.loading.set(kind.id, {
+            since: Date.now(), takes: kind.instant ? 0 : 1000 * recording.wait, abort,
+        });
+        this.changed();
+        try {
+            const bytes = await recording.fetch(kind, abort.signal);
+            const profile = await readProfile(bytes, this.frames);
+            const fileName = `${kind.path}-${recording.id.replace(/\W+/g, "-")}.pb.gz`;
+            recording.loaded.set(kind.id, { profile, bytes, fileName });
+        } catch (reason) {
+            recording.errors.set(kind.id, abort.signal.aborted
+                ? "cancelled" : message(reason));
+        }
+        recording.loading.delete(kind.id);
+        this.changed();
+    }
+
+    private make(id: string): Recording | undefined {
+        const { endpoint } = this;
+        const [how = "", argument = ""] = split(id);
+        const seconds = Number.parseInt(argument, 10);
+        if (endpoint === null) {
+            return undefined;
+        }
+        if (how === "store") {
+            return this.push(id, argument,
+                (_, signal) => endpoint.fetch(`store/${encodeURIComponent(argument)}`, signal), 0,
+                () => endpoint.command(`store/${encodeURIComponent(argument)}`));
+        }
+        const query = QUERIES[how];
+        if (query === undefined || !(seconds > 0)) {
+            return undefined;
+        }
+        const path = (kind: Kind): string => (kind.instant && how === "live"
+            ? kind.path : `${kind.path}?${query.parameters(seconds)}`);
+        return this.push(id, query.title(seconds),
+            (kind, signal) => endpoint.fetch(path(kind), signal),
+            how === "live" ? seconds : 0, kind => endpoint.command(path(kind)));
+    }
+
+    private push(id: string, title: string, fetch: Recording["fetch"], wait: number,
+                 command: Recording["command"]): Recording {
+        const recording: Recording = {
+            id, title, fetch, wait, command,
+            loaded: new Map(), loading: new Map(), errors: new Map(),
+        };
+        this.list.push(recording);
+        return recording;
+    }
+}
+
+interface Query {
+    readonly title: (seconds: number) => string;
+    readonly parameters: (seconds: number) => string;
+}
+
+const QUERIES: Readonly<Record<string, Query>> = {
+    live: {
+        title: seconds => `${formatSeconds(seconds)} from ${formatClock(Date.now())}`,
+        parameters: seconds => `seconds=${seconds}`,
+    },
+    last: {
+        title: seconds => `last ${formatSeconds(seconds)}, at ${formatClock(Date.now())}`,
+        parameters: seconds => `last=${seconds}s`,
+    },
+    before: {
+        title: seconds => `the ${formatSeconds(seconds)} before that`,
+        parameters: seconds => {
+            const now = Math.floor(Date.now() / 1000);
+            return `from=${now - 2 * seconds}&to=${now - seconds}`;
+        },
+    },
+};
+
+/* The kinds to offer tabs for: those known, and what recordings have besides. */
+export function offeredKinds(recordings: readonly Recording[]): Kind[] {
+    const kinds = [...KINDS];
+    for (const { loaded } of recordings) {
+        for (const { profile } of loaded.values()) {
+            for (const kind of kindsOf(profile)) {
+                if (!kinds.some(known => known.id === kind.id)) {
+                    kinds.push(kind);
+                }
+            }
+        }
+    }
+    return kinds;
+}
+
+function split(id: string): string[] {
+    const at = id.indexOf(":");
+    return [id.slice(0, at), id.slice(at + 1)];
+}
+
+export function message(reason: unknown): string {
+    if (reason instanceof ProfileError) {
+        return reason.message;
+    }
+    return reason instanceof Error ? reason.message : String(reason);
+}

@@ -1,0 +1,270 @@
+/*
+ * Draws a call tree on a canvas, and makes mouse, touch and keys point at its
+ * nodes. It knows geometry and colours; what a node means it is told.
+ */
+
+import type { CallTree } from "../model/call_tree";
+import { ROOT } from "../model/call_tree";
+import { type Box, boxAt, type Layout, layOut } from "../model/frame_layout";
+import type { Paint } from "./flame_colours";
+
+export interface Picture {
+    readonly tree: CallTree;
+    readonly zoom: number;
+    readonly name: (node: number) => string;
+    readonly paint: (node: number) => Paint;
+    /* whether a node is what is searched for; null: nothing is */
+    readonly matched: ((node: number) => boolean) | null;
+    /* callers above what they call, as in the upper half of the sandwich */
+    readonly upwards: boolean;
+}
+
+export interface Pointing {
+    readonly zoom: (node: number) => void;
+    /* node or null; where the pointer is, null if it was a key */
+    readonly point: (node: number | null, at: { x: number; y: number } | null) => void;
+    readonly open: (node: number) => void;
+}
+
+const ROW = 19;
+const FONT = "11.5px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace";
+const PADDING = 4;
+const MIN_WIDTH = 0.6;
+const MIN_TEXT = 24;
+
+export class FlameCanvas {
+    readonly element = document.createElement("canvas");
+    private readonly context: CanvasRenderingContext2D;
+    private picture: Picture | null = null;
+    private layout: Layout = { boxes: [], rows: 0, byRow: [] };
+    private width = 0;
+    private characterWidth = 7;
+    private textColour = "";
+    private hovered: number | null = null;
+    /* what the keys are at */
+    private cursor = ROOT;
+
+    constructor(label: string, private readonly pointing: Pointing) {
+        const { element } = this;
+        element.tabIndex = 0;
+        element.className = "flame";
+        element.setAttribute("role", "application");
+        element.setAttribute("aria-roledescription", "flame graph");
+        element.setAttribute("aria-label", label);
+        this.context = element.getContext("2d")!;
+        element.addEventListener("pointermove", event => this.hover(event));
+        element.addEventListener("pointerleave", () => this.leave());
+        element.addEventListener("click", event => this.click(event));
+        element.addEventListener("keydown", event => this.key(event));
+        element.addEventListener("focus", () => this.draw());
+        element.addEventListener("blur", () => this.draw());
+        new ResizeObserver(() => this.resize()).observe(element);
+    }
+
+    show(picture: Picture): void {
+        const other = this.picture?.tree !== picture.tree;
+        if (other || this.picture?.zoom !== picture.zoom) {
+            this.cursor = picture.zoom;
+            this.hovered = null;
+        }
+        this.picture = picture;
+        this.arrange();
+    }
+
+    private resize(): void {
+        if (this.element.clientWidth !== this.width) {
+            this.arrange();
+        }
+    }
+
+    private arrange(): void {
+        const { picture, element } = this;
+        const width = element.clientWidth;
+        if (picture === null || width === 0) {
+            return;
+        }
+        this.width = width;
+        this.layout = layOut(picture.tree, picture.zoom, width, MIN_WIDTH);
+        const ratio = window.devicePixelRatio || 1;
+        const height = Math.max(1, this.layout.rows) * ROW;
+        element.width = Math.round(width * ratio);
+        element.height = Math.round(height * ratio);
+        element.style.height = `${height}px`;
+        this.context.setTransform(ratio, 0, 0, ratio, 0, 0);
+        this.context.font = FONT;
+        this.characterWidth = this.context.measureText("0").width;
+        this.draw();
+    }
+
+    private draw(): void {
+        const { picture, context } = this;
+        if (picture === null) {
+            return;
+        }
+        context.clearRect(0, 0, this.width, this.layout.rows * ROW);
+        this.textColour = getComputedStyle(this.element).color;
+        context.textBaseline = "middle";
+        for (const box of this.layout.boxes) {
+            this.drawBox(box, picture);
+        }
+        const focused = document.activeElement === this.element;
+        const marked = this.hovered ?? (focused ? this.cursor : null);
+        if (marked !== null) {
+            this.outline(marked);
+        }
+    }
+
+    private drawBox(box: Box, picture: Picture): void {
+        const { context } = this;
+        const paint = picture.paint(box.node);
+        const y = this.top(box.row);
+        const width = Math.max(box.width - 0.5, 0.5);
+        const dimmed = picture.matched !== null && !picture.matched(box.node);
+        context.globalAlpha = dimmed ? 0.28 : box.above ? 0.6 : 1;
+        context.fillStyle = paint.fill;
+        context.fillRect(box.x, y, width, ROW - 1);
+        if (paint.hatched && width > 3) {
+            this.hatch(box.x, y, width, paint.text);
+        }
+        context.globalAlpha = dimmed || box.above ? 0.75 : 1;
+        if (box.width >= MIN_TEXT) {
+            this.drawText(picture.name(box.node), box, y,
+                          dimmed ? this.textColour : paint.text);
+        }
+        context.globalAlpha = 1;
+    }
+
+    private drawText(name: string, box: Box, y: number, colour: string): void {
+        const room = Math.floor((box.width - 2 * PADDING) / this.characterWidth);
+        const text = name.length <= room ? name
+            : room < 3 ? "" : `${name.slice(0, room - 1)}…`;
+        this.context.fillStyle = colour;
+        this.context.fillText(text, box.x + PADDING, y + ROW / 2, box.width - PADDING);
+    }
+
+    private hatch(x: number, y: number, width: number, colour: string): void {
+        const { context } = this;
+        context.save();
+        context.beginPath();
+        context.rect(x, y, width, ROW - 1);
+        context.clip();
+        context.globalAlpha *= 0.22;
+        context.strokeStyle = colour;
+        context.lineWidth = 1.5;
+        context.beginPath();
+        for (let at = x - ROW; at < x + width; at += 7) {
+            context.moveTo(at, y + ROW);
+            context.lineTo(at + ROW, y);
+        }
+        context.stroke();
+        context.restore();
+    }
+
+    private outline(node: number): void {
+        const box = this.boxOf(node);
+        if (box !== undefined && this.picture !== null) {
+            this.context.strokeStyle = this.textColour;
+            this.context.lineWidth = 2;
+            this.context.strokeRect(box.x + 1, this.top(box.row) + 1,
+                                    Math.max(box.width - 2.5, 1), ROW - 3);
+        }
+    }
+
+    private top(row: number): number {
+        return (this.picture?.upwards ? this.layout.rows - 1 - row : row) * ROW;
+    }
+
+    private boxOf(node: number): Box | undefined {
+        const row = this.picture?.tree.depth[node];
+        return row === undefined ? undefined
+            : this.layout.byRow[row]?.find(box => box.node === node);
+    }
+
+    private at(event: MouseEvent): Box | undefined {
+        const line = Math.floor(event.offsetY / ROW);
+        const row = this.picture?.upwards ? this.layout.rows - 1 - line : line;
+        return boxAt(this.layout, row, event.offsetX);
+    }
+
+    private hover(event: PointerEvent): void {
+        const node = this.at(event)?.node ?? null;
+        if (node !== this.hovered) {
+            this.hovered = node;
+            this.element.style.cursor = node === null ? "default" : "pointer";
+            this.draw();
+        }
+        this.pointing.point(node, { x: event.clientX, y: event.clientY });
+    }
+
+    private leave(): void {
+        this.hovered = null;
+        this.draw();
+        this.pointing.point(null, null);
+    }
+
+    private click(event: MouseEvent): void {
+        const box = this.at(event);
+        if (box === undefined) {
+            return;
+        }
+        if (event.altKey) {
+            this.pointing.open(box.node);
+        } else {
+            this.pointing.zoom(box.node);
+        }
+    }
+
+    private key(event: KeyboardEvent): void {
+        const { picture } = this;
+        if (picture === null || event.ctrlKey || event.metaKey || event.altKey) {
+            return;
+        }
+        const [up, down] = picture.upwards ? ["ArrowDown", "ArrowUp"]
+            : ["ArrowUp", "ArrowDown"];
+        switch (event.key) {
+            case up: this.move(picture.tree.parent[this.cursor]!); break;
+            case down: this.moveToChild(); break;
+            case "ArrowLeft": this.moveAside(-1); break;
+            case "ArrowRight": this.moveAside(1); break;
+            case "Home": this.move(ROOT); break;
+            case "Enter": this.pointing.zoom(this.cursor); break;
+            case "Backspace":
+                this.pointing.zoom(Math.max(picture.tree.parent[picture.zoom]!, ROOT));
+                break;
+            case "s": this.pointing.open(this.cursor); break;
+            default: return;
+        }
+        event.preventDefault();
+        event.stopPropagation();
+    }
+
+    private move(node: number): void {
+        if (this.boxOf(node) === undefined) {
+            return;
+        }
+        this.cursor = node;
+        this.hovered = null;
+        this.draw();
+        this.pointing.point(node, null);
+    }
+
+    private moveToChild(): void {
+        const box = this.boxOf(this.cursor);
+        const below = this.layout.byRow[(box?.row ?? 0) + 1] ?? [];
+        const child = below.find(({ node }) =>
+            this.picture!.tree.parent[node] === this.cursor);
+        if (child !== undefined) {
+            this.move(child.node);
+        }
+    }
+
+    private moveAside(step: 1 | -1): void {
+        const box = this.boxOf(this.cursor);
+        const row = this.layout.byRow[box?.row ?? 0] ?? [];
+        const index = row.findIndex(({ node }) => node === this.cursor);
+        const next = row[index + step];
+        if (next !== undefined) {
+            this.move(next.node);
+        }
+    }
+}

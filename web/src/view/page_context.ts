@@ -1,0 +1,65 @@
+/*
+ * What the parts of the page are given: the state, what follows from it, and
+ * what they may ask for.
+ */
+
+import type { Endpoint, Status } from "../model/endpoint";
+import { type CallTree, NONE } from "../model/call_tree";
+import type { ComparedFunction, Comparison } from "../model/comparison";
+import type { PageState, SideState } from "../model/page_state";
+import type { Kind } from "../model/profile_kind";
+import type { Recordings } from "../model/recordings";
+import type { Selection } from "../model/sample_selection";
+import type { PageModel, Search, Side } from "./page_model";
+
+export type SideName = "a" | "b";
+
+export interface Actions {
+    readonly set: (change: Partial<PageState>) => void;
+    readonly setSide: (side: SideName, change: Partial<SideState>) => void;
+    /* "now:30", "file" or the id of a recording */
+    readonly choose: (side: SideName, source: string) => void;
+    readonly openFiles: (files: Iterable<File>, side: SideName) => void;
+    readonly swap: () => void;
+    readonly retry: (side: SideName) => void;
+    readonly toSandwich: (frame: number) => void;
+    readonly point: (tree: CallTree, node: number | null,
+                     at: { x: number; y: number } | null) => void;
+    readonly help: () => void;
+    readonly toggleTheme: () => void;
+    readonly say: (text: string) => void;
+}
+
+export interface Context {
+    readonly state: PageState;
+    readonly dark: boolean;
+    readonly model: PageModel;
+    readonly recordings: Recordings;
+    readonly endpoint: Endpoint | null;
+    readonly status: Status | null;
+    readonly stored: readonly string[];
+    readonly kind: Kind;
+    readonly a: Side;
+    readonly b: Side;
+    /* what is drawn: A's, or B's where A has none */
+    readonly main: Selection | null;
+    readonly comparison: Comparison | null;
+    readonly compared: readonly ComparedFunction[];
+    readonly search: Search;
+    readonly actions: Actions;
+}
+
+export function unitOf(selection: Selection): string {
+    return selection.profile.types[selection.type]!.unit;
+}
+
+/* "library name", by which the state names a function. */
+export function focusKey(library: string, name: string): string {
+    return `${library}\t${name}`;
+}
+
+/* The function that the state names, or NONE. */
+export function focusFrame({ state, model }: Context): number {
+    const [library = "", name = ""] = state.focus.split("\t");
+    return model.frames.find(name, library) ?? NONE;
+}

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+    type Basis, compare, comparedFunctions, headline, obstacle, usableBasis,
+} from "../../src/model/comparison";
+import { FrameTable } from "../../src/model/frame_table";
+import { sentence } from "../../src/model/headline_text";
+import { passesFilters, select } from "../../src/model/sample_selection";
+import { chance, isSignificant } from "../../src/model/sampling_noise";
+import { cpu, made } from "./made_profile";
+
+function compared(a: Record<string, number>, b: Record<string, number>, basis: Basis,
+                  requests: readonly [number, number] = [100, 1000]) {
+    const frames = new FrameTable();
+    const [x, y] = [a, b].map((stacks, i) =>
+        cpu(stacks, { comments: [`requests=${requests[i]}`] }, frames)) as
+        [ReturnType<typeof cpu>, ReturnType<typeof cpu>];
+    const comparison = compare(basis, x, y);
+    const functions = comparedFunctions(comparison);
+    const found = headline(comparison, functions, frames);
+    const of = (name: string) =>
+        functions.find(f => frames.frames[f.frame]!.name === name)!;
+    const { before, name, after } = sentence(comparison, found);
+    return { of, found, text: before + name + after };
+}
+
+test("per request: as many samples of ten times the requests are ten times less", () => {
+    const { of } = compared({ "m;f": 200 }, { "m;f": 200 }, "request");
+    assert.equal(of("f").self.a, 2e7);
+    assert.equal(of("f").self.b, 2e6);
+    assert.equal(of("f").self.verdict, "less");
+});
+
+test("what is in one profile alone is new or gone, if chance can't do that", () => {
+    const { of } = compared({ "m;bubble": 600, "m;rare": 1 },
+                            { "m;qsort": 400, "m;seldom": 2 }, "request");
+    assert.equal(of("bubble").self.verdict, "gone");
+    assert.equal(of("qsort").self.verdict, "new");
+    assert.equal(of("seldom").self.verdict, "same");
+});
+
+test("a function that was seen twice in each is within chance", () => {
+    assert.equal(compared({ f: 2, g: 100 }, { f: 4, g: 100 }, "absolute").of("f").self.verdict,
+                 "same");
+});
+
+test("by share the sizes of the profiles do not matter", () => {
+    const { of } = compared({ f: 900, g: 100 }, { f: 90, g: 10 }, "share");
+    assert.equal(of("f").self.verdict, "same");
+    assert.equal(of("f").self.a, of("f").self.b);
+});
+
+test("the headline names what changed most, and what a request takes", () => {
+    const { text } = compared({ "m;bubble_sort": 600, "m;[lost]": 700, "m;io": 50 },
+                              { "m;msort": 300, "m;io": 500 }, "request");
+    assert.equal(text, "What changed most is bubble_sort: 60 ms of CPU per request in A, "
+        + "nothing in B. A request takes 16.9 times less: 135 ms → 8 ms.");
+});
+
+test("the headline says so if nothing changed, and if a side is empty", () => {
+    assert.match(compared({ f: 50 }, { f: 55 }, "absolute").text, /^No function changed/);
+    assert.match(compared({ f: 50 }, {}, "absolute").text, /^B has no samples/);
+    assert.match(compared({}, {}, "absolute").text, /^A and B have no samples/);
+});
+
+test("a profile without requests is not compared per request", () => {
+    const [a, b] = [cpu({ f: 1 }), cpu({ f: 1 })];
+    assert.match(obstacle("request", a, b)!, /how many requests/);
+    assert.equal(usableBasis("request", a, b), "share");
+    assert.equal(usableBasis(null, a, b), "share");
+    assert.equal(usableBasis("second", a, b), "second");
+});
+
+test("a filtered profile is not compared per request: they are of all labels", () => {
+    const profile = made([{ stack: "f", values: [1, 1], labels: { v: "1" } }],
+                         { comments: ["requests=5"] });
+    const [all, one] = [select(profile, 1, []), select(profile, 1, [{ name: "v", value: "1" }])];
+    assert.equal(obstacle("request", all, all), null);
+    assert.match(obstacle("request", all, one)!, /filtered/);
+});
+
+test("filters of one label are alternatives, those of two must both agree", () => {
+    const labels = new Map([["location", "/a"], ["thread", "main"]]);
+    const passes = (...filters: [string, string][]): boolean =>
+        passesFilters(labels, filters.map(([name, value]) => ({ name, value })));
+    assert.ok(passes());
+    assert.ok(passes(["location", "/b"], ["location", "/a"]));
+    assert.ok(passes(["location", "/a"], ["location", "/b"]));
+    assert.ok(!passes(["location", "/a"], ["thread", "pool"]));
+    assert.ok(!passes(["none", "x"]));
+});
+
+/* P(X <= a) of X ~ Bin(n, 1/2) by Pascal's triangle */
+function halfTail(a: number, n: number): number {
+    let row = [1];
+    for (let i = 0; i < n; i++) {
+        row = [1, ...row.slice(1).map((v, k) => v + row[k]!), 1];
+    }
+    return row.slice(0, a + 1).reduce((x, y) => x + y, 0) / 2 ** n;
+}
+
+test("the exact p-value is twice the smaller tail", () => {
+    for (const [a, b] of [[0, 5], [3, 9], [10, 2], [20, 25]] as const) {
+        const tail = halfTail(Math.min(a, b), a + b);
+        assert.ok(Math.abs(chance(a, b, 1, 1) - Math.min(1, 2 * tail)) < 1e-12, `${a}, ${b}`);
+    }
+    assert.equal(chance(0, 0, 1, 1), 1);
+    assert.equal(chance(5, 5, 0, 1), 1);
+});
+
+test("a tail that is tiny is still a number above 0", () => {
+    const p = chance(400, 0, 1, 1);
+    assert.ok(p > 0 && p < 1e-100, String(p));
+});
+
+test("exact and normal p-values agree where one takes over", () => {
+    for (const a of [450, 480, 500, 520, 560]) {
+        const exact = chance(a, 999 - a, 1, 1);
+        const normal = chance(a, 1000 - a, 1, 1);
+        assert.ok(Math.abs(exact - normal) < 0.06 * Math.max(exact, normal) + 0.03,
+                  `${a}: ${exact}, ${normal}`);
+    }
+});
+
+test("equal rates are called different less than once in 500 times", () => {
+    let state = 7;
+    const next = (): number => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return (state + 0.5) / 2 ** 32;
+    };
+    const poisson = (mean: number): number => {
+        let n = 0;
+        for (let p = next(); p > Math.exp(-mean); p *= next()) {
+            n++;
+        }
+        return n;
+    };
+    let wrong = 0;
+    for (let i = 0; i < 20000; i++) {
+        wrong += isSignificant(poisson(8), poisson(24), 100, 300) ? 1 : 0;
+    }
+    assert.ok(wrong < 40, `${wrong} of 20000`);
+});
+
+test("of heap profiles the events are what was sampled, not what it stands for", () => {
+    const types = [["alloc_objects", "count"], ["alloc_space", "bytes"]] as const;
+    const options = { types, period: 524288, periodType: ["space", "bytes"] as const };
+    /* 1024 objects of 1 KiB: one in 512.5 is sampled; of 16 MiB: each */
+    const profile = made([{ stack: "f", values: [1024, 1048576] },
+                          { stack: "g", values: [3, 3 * 2 ** 24] }], options);
+    const { events } = select(profile, 1, []);
+    assert.ok(Math.abs(events[0]! - 2) < 0.01);
+    assert.ok(Math.abs(events[1]! - 3) < 0.01);
+});

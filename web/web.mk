@@ -1,0 +1,22 @@
+# The page of <endpoint>/ui: one HTML file, by npm from TypeScript. `make web`
+# builds it, and so does what embeds it. Where Node.js or the packages can't be
+# had, make goes on without the page, and says so each time.
+
+PAGE := $(BUILD)/web
+PAGE_H := $(BUILD)/include/nprof_page.h
+PAGE_SRC := $(wildcard web/src/* web/src/*/*) web/build_page.mjs \
+            web/make_page.sh web/package-lock.json
+
+web: $(PAGE)/.built
+.PHONY: web
+
+$(PAGE)/.built: $(PAGE_SRC) $(if $(wildcard $(PAGE)/page.html.gz),,web-again)
+	sh web/make_page.sh $(PAGE) $(PAGE_H)
+	touch $@
+
+# A page that could not be built is tried again.
+web-again:
+.PHONY: web-again
+
+$(PAGE_H): $(PAGE)/.built
+	@test -f $@
