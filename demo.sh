@@ -1,6 +1,7 @@
 #!/bin/bash
 # Shows what the profiler is worth: a service with a slow sort, the same with a
-# fast one, swapped by a reload under load, and the CPU profiles of both.
+# fast one, swapped by a reload under load, and the CPU profiles of both, in
+# numbers and in a page (report.html) where Node.js was there to build it.
 #
 # Usage: ./demo.sh            the whole demo; takes some 80 seconds
 #        ./demo.sh --serve    the same, and nginx stays with v2
@@ -27,7 +28,7 @@ port=${PORT:-8080}
 actions=()
 
 usage() {
-    sed -n '5,7s/^# *//p' "$0"
+    sed -n '6,8s/^# *//p' "$0"
 }
 
 for argument in "$@"; do
@@ -51,6 +52,8 @@ prepare() {
         echo "demo.sh: make failed, see $out/build.log" >&2
         return 1
     fi
+    grep '^NOTE: no page' "$out/build.log"
+    return 0
 }
 
 case " ${actions[*]} " in

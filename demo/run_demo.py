@@ -6,7 +6,8 @@ profile over HTTP, swaps to v2 by an edit and a reload while the load goes on,
 takes another, and compares. All that it starts it also stops, however it
 ends; --serve keeps nginx.
 
-Writes v1.cpu.pb.gz, v2.cpu.pb.gz and summary.json into the folder --out. Exits
+Writes v1.cpu.pb.gz, v2.cpu.pb.gz, summary.json and, where the build has the
+page, report.html, which compares the two, into the folder --out. Exits
 with 1 if anything failed, a request was lost or wrong, or a profile has fewer
 than 200 samples.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 import comparison_table
 import load_generators
 import pprof_reader
+import report_page
 import version_comparison
 from answer_probe import AnswerProbe
 from demo_nginx import PROFILER_RATE, DemoNginx, NginxError, cpu_seconds
@@ -109,6 +111,7 @@ class Demo:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.progress = Progress()
+        self.page = build / "web" / "page.html"
         self.nginx = DemoNginx(build, self.folder, port)
         source = random.Random(SEED)
         self.numbers = [source.randint(-2**63, 2**63 - 1)
@@ -120,7 +123,8 @@ class Demo:
     def run(self):
         """The whole demo. What went wrong under load is raised after the
         table, which shows it."""
-        for name in ("v1.cpu.pb.gz", "v2.cpu.pb.gz", "summary.json"):
+        for name in ("v1.cpu.pb.gz", "v2.cpu.pb.gz", "summary.json",
+                     "report.html"):
             (self.folder / name).unlink(missing_ok=True)
         generator, program = load_generators.choose(
             os.environ.get("LOAD", "auto"))
@@ -308,9 +312,30 @@ class Demo:
         path = self.folder / "summary.json"
         path.write_text(json.dumps(summary, indent=2) + "\n")
         print(f"\n{comparison_table.render(summary)}")
+        written = ["v1.cpu.pb.gz", "v2.cpu.pb.gz", "summary.json"]
+        if self._write_report(summary):
+            written.append("report.html")
         print("Written:")
-        for name in ("v1.cpu.pb.gz", "v2.cpu.pb.gz", "summary.json"):
+        for name in written:
             print(f"  {_short_path(self.folder / name)}")
+
+    def _write_report(self, summary):
+        """Whether report.html could be written."""
+        profiles = [{
+            "title": f"{name} {version['algorithm']} {version['version']}",
+            "file": f"{name}.cpu.pb.gz",
+            "requests": version["served"],
+            "data": (self.folder / f"{name}.cpu.pb.gz").read_bytes(),
+        } for name, version in summary["versions"].items()]
+        report = self.folder / "report.html"
+        try:
+            report_page.write(self.page, report, profiles)
+        except report_page.NoPage as reason:
+            report.unlink(missing_ok=True)
+            print(f"NOTE: no report.html, {reason}\n")
+            return False
+        print(f"Compare both in a browser:\n  file://{report}\n")
+        return True
 
 
 def _out_of_step(period_ms):
@@ -365,6 +390,7 @@ def _keep(demo):
     print(f"\nnginx (pid {demo.nginx.master()}) goes on with v2 on "
           f"{demo.nginx.url}/count\n"
           f"  go tool pprof '{demo.nginx.url}/debug/pprof/profile?seconds=10'"
+          f"\n  {demo.nginx.url}/debug/pprof/ui"
           f"\nStop it with: ./demo.sh --stop")
 
 

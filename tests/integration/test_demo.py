@@ -4,6 +4,7 @@ Each run has its own port and its own folder for what it writes, and uses the
 build of the test run.
 """
 
+import base64
 import json
 import os
 import re
@@ -166,6 +167,24 @@ def check_profiles(demo_run):
     assert "bubble_sort" not in v2.total_ns
 
 
+def check_report(demo_run):
+    report = demo_run.folder / "report.html"
+    if not (BUILD / "web" / "page.html").exists():
+        assert "NOTE: no report.html" in demo_run.output
+        assert not report.exists()
+        return
+    text = report.read_text()
+    inside = json.loads(re.search(
+        r'<script type="application/json" id="profiles">(.*?)</script>',
+        text, re.S).group(1))
+    assert [base64.b64decode(profile["data"]) for profile in inside] == [
+        (demo_run.folder / name).read_bytes() for name in FILES[:2]]
+    served = [version["served"]
+              for version in demo_run.summary()["versions"].values()]
+    assert [profile["requests"] for profile in inside] == served
+    assert f"file://{report}\n" in demo_run.output
+
+
 def check_output(demo_run):
     for name in FILES:
         path = demo_run.folder / name
@@ -191,6 +210,7 @@ def test_demo_compares_both_versions(demo, load):
     check_functions(summary)
     check_profiles(run)
     check_output(run)
+    check_report(run)
     assert run.last_stamp() < WHOLE
     if load == "h2load":
         check_it_serves_until_stopped(run)
@@ -199,6 +219,7 @@ def test_demo_compares_both_versions(demo, load):
 
 def check_it_serves_until_stopped(run):
     assert "./demo.sh --stop" in run.output
+    assert f"http://127.0.0.1:{run.port}/debug/pprof/ui\n" in run.output
     url = f"http://127.0.0.1:{run.port}/count"
     with urllib.request.urlopen(url, timeout=10) as answer:
         assert json.load(answer)["version"] == "2.0.0"

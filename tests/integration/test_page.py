@@ -1,0 +1,264 @@
+"""The page at <endpoint>/ui: as nginx serves it, its own unit tests, and in
+Debian's Chromium with profiles of a real run.
+
+What needs Node.js or Chromium is skipped where that is missing.
+"""
+
+import base64
+import contextlib
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from nginx_instance import ALGORITHMS, BUILD, SOURCE, wait_until
+from pprof_profile import Profile
+
+sys.path.insert(0, str(SOURCE / "demo"))
+
+import report_page  # noqa: E402
+
+WEB = SOURCE / "web"
+PAGE = BUILD / "web" / "page.html"
+CHROMIUM = "/usr/bin/chromium"
+
+# Samples of the sort that a comparison must have, and seconds that a run of
+# Node may take.
+ENOUGH = 30
+RUN_LIMIT = 600
+
+MODULES = ("ngx_http_count_module.so", "ngx_profiler_module.so")
+
+MAIN = "profiler on; profiler_rate 200;"
+
+HTTP = f"""
+count_plugin v1 "{ALGORITHMS}/libsort_v1.so";
+count_plugin v2 "{ALGORITHMS}/libsort_v2.so";
+"""
+
+SERVER = """
+count_input "{input}";
+location /v1 {{ count; count_sort v1; }}
+location /v2 {{ count; count_sort v2; }}
+location /debug/pprof/ {{ profiler_endpoint; }}
+"""
+
+needs_page = pytest.mark.skipif(
+    not PAGE.exists(),
+    reason="no Node.js, npm or npm packages: the page is not built")
+needs_chromium = pytest.mark.skipif(
+    not os.path.exists(CHROMIUM),
+    reason="no Chromium: the page is not tested in a browser")
+
+
+@pytest.fixture
+def server(nginx):
+    numbers = nginx.write_file("input.txt", "\n".join(
+        str(i * 7919 % 3001) for i in range(3000)))
+    nginx.write_conf(SERVER.format(input=numbers), HTTP, MAIN, modules=MODULES)
+    nginx.start()
+    return nginx
+
+
+def run_node(*arguments, **environment):
+    done = subprocess.run(
+        ["node", *arguments], cwd=WEB, env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=RUN_LIMIT, check=False)
+    assert done.returncode == 0, done.stdout
+    # All ran: a runner that finds no test succeeds, too.
+    passed = re.search(r"^. pass (\d+)$", done.stdout, re.M)
+    assert passed and int(passed.group(1)) > 0, done.stdout
+
+
+# as nginx serves it
+
+
+def hashes(policy, directive):
+    return re.findall(r"'sha256-([^']+)'",
+                      re.search(rf"{directive} ([^;]*)", policy).group(1))
+
+
+def sha256(text):
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@needs_page
+def test_the_page_is_served_plain_and_gzipped(server):
+    plain = server.get("/debug/pprof/ui")
+    assert plain.status == 200
+    assert plain.body == PAGE.read_bytes()
+    assert "Content-Encoding" not in plain.headers
+    packed = server.get("/debug/pprof/ui",
+                        headers={"Accept-Encoding": "gzip, br"})
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+    for reply in (plain, packed):
+        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert reply.headers["X-Content-Type-Options"] == "nosniff"
+        assert reply.headers["Cache-Control"] == "no-cache"
+        assert reply.headers["Vary"] == "Accept-Encoding"
+        assert int(reply.headers["Content-Length"]) == len(reply.body)
+
+
+@needs_page
+def test_a_client_that_has_the_page_gets_304(server):
+    etag = server.get("/debug/pprof/ui").headers["ETag"]
+    again = server.get("/debug/pprof/ui", headers={"If-None-Match": etag})
+    assert (again.status, again.body) == (304, b"")
+    other = server.get("/debug/pprof/ui", headers={"If-None-Match": '"x"'})
+    assert other.status == 200
+
+
+@needs_page
+def test_the_page_answers_get_and_head_alone(server):
+    head = server.request("HEAD", "/debug/pprof/ui")
+    assert head.status == 200 and head.body == b""
+    assert int(head.headers["Content-Length"]) == PAGE.stat().st_size
+    assert server.request("POST", "/debug/pprof/ui", b"x").status == 405
+    assert 'href="ui"' in server.get("/debug/pprof/").text
+
+
+@needs_page
+def test_the_policy_allows_the_one_script_and_style(server):
+    reply = server.get("/debug/pprof/ui")
+    policy = reply.headers["Content-Security-Policy"]
+    script = re.search(r"<script>(.*?)</script>", reply.text, re.S).group(1)
+    style = re.search(r"<style>(.*?)</style>", reply.text, re.S).group(1)
+    assert hashes(policy, "script-src") == [sha256(script)]
+    assert hashes(policy, "style-src") == [sha256(style)]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    # Nothing in the page is loaded from anywhere.
+    assert re.findall(r'(?:src|href)="(.{5})',
+                      reply.text.replace(script, "")) == ["data:"]
+
+
+@pytest.mark.skipif(PAGE.exists(), reason="this build has the page")
+def test_a_build_without_the_page_says_so(server):
+    reply = server.get("/debug/pprof/ui")
+    assert reply.status == 404
+    assert reply.headers["X-Go-Pprof"] == "1"
+    assert "no page" in reply.text
+
+
+@pytest.mark.parametrize("missing", ["node", "packages"])
+def test_make_goes_on_without_node_or_packages(tmp_path, missing):
+    """make_page.sh where there is no Node.js, and where npm fails."""
+    web = tmp_path / "web"
+    shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sh", "dirname", "mkdir", "rm", "cmp", "mv", "cat",
+                 "sha256sum", "touch"):
+        (programs / name).symlink_to(shutil.which(name))
+    if missing == "packages":
+        for name, status in (("node", 0), ("npm", 1)):
+            (programs / name).write_text(f"#!/bin/sh\nexit {status}\n")
+            (programs / name).chmod(0o755)
+    header = tmp_path / "page.h"
+    done = subprocess.run(
+        ["sh", web / "make_page.sh", tmp_path / "out", header],
+        env={"PATH": str(programs)}, capture_output=True, text=True,
+        check=True)
+    assert done.stderr.count("NOTE: no page at <endpoint>/ui: ") == 1
+    assert header.read_text() == "#define NGX_HTTP_PROFILER_PAGE 0\n"
+    assert not (tmp_path / "out" / "page.html").exists()
+
+
+# the report
+
+
+def test_a_report_keeps_profiles_inside_their_element(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(f"<body>{report_page.PLACE}<script>1</script>")
+    report_page.write(page, tmp_path / "report.html", [
+        {"title": "</script><img src=x>", "file": "a", "data": b"\x1f\x8b"}])
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("</script>") == 2
+    assert "<img" not in text
+
+
+def test_a_report_wants_a_page(tmp_path):
+    with pytest.raises(report_page.NoPage, match="Node.js"):
+        report_page.write(tmp_path / "none.html", tmp_path / "report.html", [])
+
+
+# in Node and in the browser
+
+
+@needs_page
+def test_unit_tests_of_the_page():
+    run_node("run_unit_tests.mjs")
+
+
+@needs_page
+def test_types_of_the_page():
+    done = subprocess.run(
+        ["node_modules/.bin/tsc", "--noEmit"], cwd=WEB, text=True,
+        capture_output=True, timeout=RUN_LIMIT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def requests_to(server, *paths, pause=0.0):
+    """Requests, one after another, while the block runs; yields a function
+    that says how many were answered. pause: seconds after each."""
+    done = threading.Event()
+    answered = []
+
+    def ask():
+        while not done.is_set():
+            for path in paths:
+                answered.append(server.get(path).status)
+                done.wait(pause)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield lambda: len(answered)
+    finally:
+        done.set()
+        thread.join()
+    assert set(answered) == {200}
+
+
+def recorded(server, path, function):
+    """(bytes, requests) of a profile with enough samples of a function."""
+
+    def record():
+        with requests_to(server, path) as answered:
+            data = server.get("/debug/pprof/profile?seconds=3").body
+            return (data, answered()) if Profile(data).total(
+                0, function) >= ENOUGH else None
+
+    return wait_until(record, f"{ENOUGH} samples of {function}", timeout=120)
+
+
+@needs_page
+@needs_chromium
+def test_the_page_in_a_browser(server, tmp_path):
+    v1, v1_requests = recorded(server, "/v1", "bubble_sort")
+    v2, v2_requests = recorded(server, "/v2", "qsort_values")
+    for name, data in (("v1", v1), ("v2", v2)):
+        (tmp_path / f"{name}.pb.gz").write_bytes(data)
+    report_page.write(PAGE, tmp_path / "report.html", [
+        {"title": "v1", "file": "v1.pb.gz", "data": v1,
+         "requests": v1_requests},
+        {"title": "v2", "file": "v2.pb.gz", "data": v2,
+         "requests": v2_requests}])
+    with requests_to(server, "/v1", "/v2", pause=0.01):
+        run_node(
+            "--test", "tests/browser/page.test.mjs",
+            PAGE_URL=f"http://127.0.0.1:{server.port}/debug/pprof/ui",
+            REPORT=str(tmp_path / "report.html"), WORK=str(tmp_path),
+            V1=str(tmp_path / "v1.pb.gz"), V2=str(tmp_path / "v2.pb.gz"),
+            CHROMIUM=CHROMIUM)
