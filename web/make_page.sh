@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Usage: make_page.sh FOLDER HEADER
 #
 # Builds the page into FOLDER and writes HEADER, which tells

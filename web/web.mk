@@ -11,7 +11,7 @@ web: $(PAGE)/.built
 .PHONY: web
 
 $(PAGE)/.built: $(PAGE_SRC) $(if $(wildcard $(PAGE)/page.html.gz),,web-again)
-	sh web/make_page.sh $(PAGE) $(PAGE_H)
+	bash web/make_page.sh $(PAGE) $(PAGE_H)
 	touch $@
 
 # A page that could not be built is tried again.

@@ -3,6 +3,7 @@ their figures are not looked at, their form and their refusals are."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -105,6 +106,27 @@ def overhead(options):
             assert comparison["us_without"] > 0
             check_ratio(comparison["ratio"], len(pairs))
     return output, result
+
+
+@pytest.mark.skipif(
+    not (
+        os.path.exists(os.path.join(BUILD, "web", "page.html"))
+        and shutil.which("chromium")
+    ),
+    reason="no page or no Chromium: bench/page is not run",
+)
+def test_page(built):
+    output = make("bench", "BENCH=page", "QUICK=1")
+    result = result_of("page")
+    assert result["quick"]
+    assert [(c["shows"], c["stacks"]) for c in result["cells"]] == [
+        ("flame graph", 2500),
+        ("comparison", 2500),
+    ]
+    for cell in result["cells"]:
+        assert len(cell["draw_ms"]) == len(cell["zoom_ms"]) == 1
+        assert cell["draw_ms"][0] > 0
+    assert "us/stack" in output
 
 
 def test_overhead_of_each_load(built):

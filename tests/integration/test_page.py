@@ -157,7 +157,7 @@ def test_make_goes_on_without_node_or_packages(tmp_path, missing):
     shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("sh", "dirname", "mkdir", "rm", "cmp", "mv", "cat",
+    for name in ("bash", "sh", "dirname", "mkdir", "rm", "cmp", "mv", "cat",
                  "sha256sum", "touch"):
         (programs / name).symlink_to(shutil.which(name))
     if missing == "packages":
@@ -166,7 +166,7 @@ def test_make_goes_on_without_node_or_packages(tmp_path, missing):
             (programs / name).chmod(0o755)
     header = tmp_path / "page.h"
     done = subprocess.run(
-        ["sh", web / "make_page.sh", tmp_path / "out", header],
+        ["bash", web / "make_page.sh", tmp_path / "out", header],
         env={"PATH": str(programs)}, capture_output=True, text=True,
         check=True)
     assert done.stderr.count("NOTE: no page at <endpoint>/ui: ") == 1

@@ -1,7 +1,10 @@
 /*
  * Stacks merged into a tree. With two selections each node has the values of
- * both, A and B. The nodes are columns of numbers, the root is 0; children of
- * a node form a list, the largest first.
+ * both, A and B. The nodes are columns of numbers; 0 is the root, and a parent
+ * comes before its children.
+ *
+ * The paths are sorted first, so that each shares its beginning with the one
+ * before it: what is left of it is new nodes. That takes no table of children.
  */
 
 import type { Selection } from "./sample_selection";
@@ -25,25 +28,33 @@ export interface Scale {
     readonly b: number;
 }
 
+/* A column for A and one for B. */
+export type Columns = readonly [Float64Array, Float64Array];
+
 export class CallTree {
-    readonly frame: number[] = [NONE];
-    readonly parent: number[] = [NONE];
-    readonly firstChild: number[] = [NONE];
-    readonly nextSibling: number[] = [NONE];
-    readonly depth: number[] = [0];
-    /* of the node and all below it; [0] is A's, [1] is B's */
-    readonly totals: [number[], number[]] = [[0], [0]];
-    readonly events: [number[], number[]] = [[0], [0]];
+    readonly frame: Int32Array;
+    readonly parent: Int32Array;
+    readonly depth: Int32Array;
+    /* of the node and all below it, and how many events were seen of that */
+    readonly totals: Columns;
+    readonly events: Columns;
     /* of the node alone: paths that end here */
-    readonly self: [number[], number[]] = [[0], [0]];
-    /* after order(): what a node is drawn by */
-    readonly weight: number[] = [];
-    maxDepth = 0;
+    readonly self: Columns;
+    readonly weight: Float64Array;
+    private readonly firstChild: Int32Array;
+    private readonly nextSibling: Int32Array;
 
-    private readonly children = new Map<number, number>();
-
-    get size(): number {
-        return this.frame.length;
+    constructor(readonly size: number) {
+        const columns = (): Columns => [new Float64Array(size), new Float64Array(size)];
+        this.frame = new Int32Array(size).fill(NONE);
+        this.parent = new Int32Array(size).fill(NONE);
+        this.depth = new Int32Array(size);
+        this.firstChild = new Int32Array(size).fill(NONE);
+        this.nextSibling = new Int32Array(size).fill(NONE);
+        this.totals = columns();
+        this.events = columns();
+        this.self = columns();
+        this.weight = new Float64Array(size);
     }
 
     /* The frames from the root to a node, that of the root left out. */
@@ -55,106 +66,129 @@ export class CallTree {
         return frames.reverse();
     }
 
-    /* The child of a node with that frame, or NONE. */
-    child(node: number, frame: number): number {
-        return this.children.get(childKey(node, frame)) ?? NONE;
-    }
-
-    add(side: 0 | 1, selection: Selection, direction: Direction,
-        focus: number): void {
-        const { stacks, starts } = selection.profile;
-        for (let i = 0; i < selection.profile.size; i++) {
-            const value = selection.values[i]!;
-            if (value === 0) {
-                continue;
-            }
-            const [from, to, step] = pathOf(stacks, starts[i]!, starts[i + 1]!,
-                                            direction, focus);
-            if (step === 0) {
-                continue;
-            }
-            let node = ROOT;
-            this.count(side, node, value, selection.events[i]!);
-            for (let at = from; at !== to; at += step) {
-                node = this.childOf(node, stacks[at]!);
-                this.count(side, node, value, selection.events[i]!);
-            }
-            this.self[side][node]! += value;
-        }
-    }
-
-    /* Sorts children, the largest first, and sets weight. */
-    order(scale: Scale): void {
-        const { frame, weight, parent, firstChild, nextSibling, totals } = this;
-        for (let node = 0; node < frame.length; node++) {
-            weight[node] = totals[0][node]! * scale.a + totals[1][node]! * scale.b;
-            firstChild[node] = NONE;
-        }
-        const nodes = Array.from(frame.keys()).slice(1);
-        nodes.sort((x, y) => weight[x]! - weight[y]! || frame[y]! - frame[x]!);
-        for (const node of nodes) {
-            nextSibling[node] = firstChild[parent[node]!]!;
-            firstChild[parent[node]!] = node;
-        }
-    }
-
-    private count(side: 0 | 1, node: number, value: number, events: number): void {
-        this.totals[side][node]! += value;
-        this.events[side][node]! += events;
-    }
-
-    private childOf(parent: number, frame: number): number {
-        const key = childKey(parent, frame);
-        let node = this.children.get(key);
-        if (node === undefined) {
-            node = this.frame.length;
-            this.children.set(key, node);
-            this.frame.push(frame);
-            this.parent.push(parent);
-            this.firstChild.push(NONE);
-            this.nextSibling.push(NONE);
-            this.depth.push(this.depth[parent]! + 1);
-            this.maxDepth = Math.max(this.maxDepth, this.depth[node]!);
-            for (const column of [this.totals, this.events, this.self]) {
-                column[0].push(0);
-                column[1].push(0);
+    /* The largest first; those of less weight are left out. */
+    children(node: number, weight = 0): number[] {
+        const found: number[] = [];
+        for (let c = this.firstChild[node]!; c !== NONE; c = this.nextSibling[c]!) {
+            if (this.weight[c]! >= weight) {
+                found.push(c);
             }
         }
-        return node;
+        return found.sort((x, y) => this.weight[y]! - this.weight[x]!
+            || this.frame[x]! - this.frame[y]!);
     }
+
+    /* For whoever builds the tree: nodes in order, values of paths' ends. */
+    put(node: number, parent: number, frame: number): void {
+        this.frame[node] = frame;
+        this.parent[node] = parent;
+        this.depth[node] = this.depth[parent]! + 1;
+        this.nextSibling[node] = this.firstChild[parent]!;
+        this.firstChild[parent] = node;
+    }
+
+    addUp(scale: Scale): void {
+        for (const side of [0, 1] as const) {
+            this.totals[side].set(this.self[side]);
+            for (let node = this.size - 1; node > ROOT; node--) {
+                const parent = this.parent[node]!;
+                this.totals[side][parent]! += this.totals[side][node]!;
+                this.events[side][parent]! += this.events[side][node]!;
+            }
+        }
+        for (let node = 0; node < this.size; node++) {
+            this.weight[node] = this.totals[0][node]! * scale.a
+                + this.totals[1][node]! * scale.b;
+        }
+    }
+}
+
+/* The frames of one sample, from stacks[from] on, `length` of them, in steps
+   of `step`. */
+interface Path {
+    readonly stacks: Int32Array;
+    readonly from: number;
+    readonly step: 1 | -1;
+    readonly length: number;
+    readonly side: 0 | 1;
+    readonly value: number;
+    readonly events: number;
 }
 
 export function buildTree(selections: readonly (Selection | null)[],
                           direction: Direction, scale: Scale,
                           focus = NONE): CallTree {
-    const tree = new CallTree();
-    selections.forEach((selection, side) => {
-        if (selection !== null) {
-            tree.add(side as 0 | 1, selection, direction, focus);
-        }
+    const paths = selections.flatMap((selection, side) => (selection === null ? []
+        : pathsOf(selection, side as 0 | 1, direction, focus)));
+    paths.sort(comparePaths);
+    let size = 1;
+    const shared = paths.map((path, i) => {
+        const common = i === 0 ? 0 : sharedLength(paths[i - 1]!, path);
+        size += path.length - common;
+        return common;
     });
-    tree.order(scale);
+    const tree = new CallTree(size);
+    /* the nodes of the path before, by depth */
+    const nodes = [ROOT];
+    let next = 1;
+    paths.forEach((path, i) => {
+        for (let at = shared[i]!; at < path.length; at++) {
+            tree.put(next, nodes[at]!, frameAt(path, at));
+            nodes[at + 1] = next++;
+        }
+        const end = nodes[path.length]!;
+        tree.self[path.side][end]! += path.value;
+        tree.events[path.side][end]! += path.events;
+    });
+    tree.addUp(scale);
     return tree;
 }
 
-/* Exact below 2^53: memory bounds nodes below 2^27 and frames below 2^26. */
-function childKey(parent: number, frame: number): number {
-    return parent * 0x4000000 + frame;
+function pathsOf({ profile, values, events }: Selection, side: 0 | 1,
+                 direction: Direction, focus: number): Path[] {
+    const { stacks, starts } = profile;
+    const paths: Path[] = [];
+    for (let i = 0; i < profile.size; i++) {
+        const value = values[i]!;
+        const start = starts[i]!;
+        const end = starts[i + 1]!;
+        const add = (from: number, step: 1 | -1, length: number): void => {
+            paths.push({ stacks, from, step, length, side, value, events: events[i]! });
+        };
+        if (value === 0) {
+            continue;
+        }
+        if (direction === "callees") {
+            add(start, 1, end - start);
+        } else if (direction === "callers") {
+            add(end - 1, -1, end - start);
+        } else {
+            const found = stacks.subarray(start, end).indexOf(focus);
+            if (found >= 0 && direction === "above") {
+                add(start + found - 1, -1, found);
+            } else if (found >= 0) {
+                add(start + found + 1, 1, end - start - found - 1);
+            }
+        }
+    }
+    return paths;
 }
 
-/* [first, end, step] in stacks; step 0 for a stack that is left out. */
-function pathOf(stacks: Int32Array, start: number, end: number,
-                direction: Direction, focus: number): [number, number, number] {
-    if (direction === "callees") {
-        return [start, end, 1];
+function frameAt({ stacks, from, step }: Path, at: number): number {
+    return stacks[from + at * step]!;
+}
+
+function sharedLength(x: Path, y: Path): number {
+    const least = Math.min(x.length, y.length);
+    let at = 0;
+    while (at < least && frameAt(x, at) === frameAt(y, at)) {
+        at++;
     }
-    if (direction === "callers") {
-        return [end - 1, start - 1, -1];
-    }
-    const found = stacks.subarray(start, end).indexOf(focus);
-    if (found < 0) {
-        return [0, 0, 0];
-    }
-    return direction === "above"
-        ? [start + found - 1, start - 1, -1] : [start + found + 1, end, 1];
+    return at;
+}
+
+function comparePaths(x: Path, y: Path): number {
+    const at = sharedLength(x, y);
+    return at < x.length && at < y.length ? frameAt(x, at) - frameAt(y, at)
+        : x.length - y.length;
 }

@@ -3,7 +3,7 @@
  * go with what can be seen, not with what the tree has.
  */
 
-import { CallTree, NONE, ROOT } from "./call_tree";
+import { type CallTree, ROOT } from "./call_tree";
 
 export interface Box {
     readonly node: number;
@@ -48,14 +48,9 @@ export function layOut(tree: CallTree, zoom: number, width: number,
               row: tree.depth[node]!, above: false });
         let childX = x;
         const children: [number, number][] = [];
-        for (let c = tree.firstChild[node]!; c !== NONE; c = tree.nextSibling[c]!) {
-            const childWidth = tree.weight[c]! * scale;
-            /* the largest comes first: all that follow are narrower still */
-            if (childWidth < minWidth) {
-                break;
-            }
-            children.push([c, childX]);
-            childX += childWidth;
+        for (const child of tree.children(node, minWidth / scale)) {
+            children.push([child, childX]);
+            childX += tree.weight[child]! * scale;
         }
         pending.push(...children.reverse());
     }

@@ -30,8 +30,8 @@ export function chance(a: number, b: number, exposureA: number,
         return 1;
     }
     const p = exposureA / (exposureA + exposureB);
-    const tails = n < NORMAL_FROM ? exactTails(first, n, p) : normalTails(first, n, p);
-    return Math.min(1, 2 * Math.min(...tails));
+    const tail = n < NORMAL_FROM ? exactTail(first, n, p) : normalTail(first, n, p);
+    return Math.min(1, 2 * tail);
 }
 
 export function isSignificant(a: number, b: number, exposureA: number,
@@ -39,39 +39,35 @@ export function isSignificant(a: number, b: number, exposureA: number,
     return chance(a, b, exposureA, exposureB) < SIGNIFICANT;
 }
 
-/* [P(X <= a), P(X >= a)] of X ~ Bin(n, p). */
-function exactTails(a: number, n: number, p: number): [number, number] {
-    const logOdds = Math.log(p) - Math.log1p(-p);
-    const logNone = n * Math.log1p(-p);
-    const term = (k: number): number =>
-        Math.exp(logBinomial(n, k) + k * logOdds + logNone);
-    let below = 0;
-    for (let k = 0; k < a; k++) {
-        below += term(k);
-    }
-    const at = term(a);
-    /* the difference is exact enough where it is not tiny; else add it up */
-    let above = 1 - below;
-    if (above < 1e-6) {
-        above = 0;
-        for (let k = a; k <= n; k++) {
-            above += term(k);
+/*
+ * P(X <= a) of X ~ Bin(n, p) if a is below the mean, else P(X >= a): from a
+ * outwards terms only get smaller.
+ */
+function exactTail(a: number, n: number, p: number): number {
+    const odds = p / (1 - p);
+    let term = Math.exp(logBinomial(n, a) + a * Math.log(p) + (n - a) * Math.log1p(-p));
+    let sum = 0;
+    if (a < n * p) {
+        for (let k = a; k >= 0 && term > sum * Number.EPSILON; k--) {
+            sum += term;
+            term *= k / (n - k + 1) / odds;
+        }
+    } else {
+        for (let k = a; k <= n && term > sum * Number.EPSILON; k++) {
+            sum += term;
+            term *= (n - k) / (k + 1) * odds;
         }
     }
-    return [below + at, above];
-}
-
-function normalTails(a: number, n: number, p: number): [number, number] {
-    const deviation = Math.sqrt(n * p * (1 - p));
-    return [normalTail((n * p - a - 0.5) / deviation),
-            normalTail((a - n * p - 0.5) / deviation)];
+    return sum;
 }
 
 /*
- * P(Z > z) for z >= 0, else 1/2, which is as good: it is never the smaller
- * tail that counts. Abramowitz and Stegun 26.2.17, error below 7.5e-8.
+ * The same of the normal distribution. Abramowitz and Stegun 26.2.17, error
+ * below 7.5e-8.
  */
-function normalTail(z: number): number {
+function normalTail(a: number, n: number, p: number): number {
+    const deviation = Math.sqrt(n * p * (1 - p));
+    const z = (Math.abs(a - n * p) - 0.5) / deviation;
     if (z <= 0) {
         return 0.5;
     }

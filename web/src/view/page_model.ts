@@ -115,14 +115,9 @@ export class PageModel {
     resolve(tree: CallTree, names: readonly string[]): number {
         let node = ROOT;
         for (const name of names) {
-            let found = NONE;
-            for (let c = tree.firstChild[node]!; c !== NONE; c = tree.nextSibling[c]!) {
-                if (this.frame(tree.frame[c]!).name === name) {
-                    found = c;
-                    break;
-                }
-            }
-            if (found === NONE) {
+            const found = tree.children(node)
+                .find(child => this.frame(tree.frame[child]!).name === name);
+            if (found === undefined) {
                 break;
             }
             node = found;

@@ -12,10 +12,7 @@ const ONE = { a: 1, b: 0 };
 /* "a(3)[b(1),c(2)]": names, samples of A, children in their order */
 function drawn(tree: CallTree, frames: FrameTable, node = ROOT): string {
     const name = node === ROOT ? "*" : frames.frames[tree.frame[node]!]!.name;
-    const children: string[] = [];
-    for (let c = tree.firstChild[node]!; c !== NONE; c = tree.nextSibling[c]!) {
-        children.push(drawn(tree, frames, c));
-    }
+    const children = tree.children(node).map(child => drawn(tree, frames, child));
     return `${name}(${tree.events[0][node]})${children.length ? `[${children.join(",")}]` : ""}`;
 }
 
@@ -59,7 +56,7 @@ test("two selections make one tree with the values of both", () => {
     const a = cpu({ "m;old": 4, "m;kept": 1 }, {}, frames);
     const b = cpu({ "m;new": 6, "m;kept": 1 }, {}, frames);
     const both = buildTree([a, b], "callees", { a: 1, b: 1 });
-    const m = both.firstChild[ROOT]!;
+    const m = both.children(ROOT)[0]!;
     assert.deepEqual([both.events[0][m], both.events[1][m]], [5, 7]);
     assert.equal(both.weight[m], 12e7);
     assert.equal(drawn(both, frames), "*(5)[m(5)[new(0),old(4),kept(1)]]");
@@ -91,8 +88,8 @@ test("in any tree a node is the sum of its own and its children, and boxes nest"
             assert.equal(built.totals[0][ROOT], selection.total);
             for (let node = 0; node < built.size; node++) {
                 let sum = built.self[0][node]!;
-                for (let c = built.firstChild[node]!; c !== NONE; c = built.nextSibling[c]!) {
-                    sum += built.totals[0][c]!;
+                for (const child of built.children(node)) {
+                    sum += built.totals[0][child]!;
                 }
                 assert.equal(sum, built.totals[0][node]);
             }
@@ -102,8 +99,8 @@ test("in any tree a node is the sum of its own and its children, and boxes nest"
 });
 
 function checkLayout(built: CallTree, width: number): void {
-    const zoom = built.firstChild[built.firstChild[ROOT]!]!;
-    for (const node of [ROOT, zoom === NONE ? ROOT : zoom]) {
+    const zoom = built.children(built.children(ROOT)[0]!)[0];
+    for (const node of [ROOT, zoom ?? ROOT]) {
         const layout = layOut(built, node, width, 0.5);
         for (const row of layout.byRow) {
             let end = 0;
@@ -118,7 +115,7 @@ function checkLayout(built: CallTree, width: number): void {
 
 test("a zoomed node is as wide as the whole, and so are those above it", () => {
     const built = buildTree([cpu(STACKS)], "callees", ONE);
-    const run = built.firstChild[built.firstChild[ROOT]!]!;
+    const run = built.children(built.children(ROOT)[0]!)[0]!;
     const { boxes, rows } = layOut(built, run, 600, 1);
     assert.deepEqual(boxes.map(box => [box.row, Math.round(box.width), box.above]),
                      [[0, 600, true], [1, 600, true], [2, 600, false], [3, 500, false]]);

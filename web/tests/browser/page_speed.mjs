@@ -1,0 +1,122 @@
+/*
+ * Measures the page with profiles of many distinct stacks:
+ *
+ *   node page_speed.mjs PAGE RUNS STACKS...
+ *
+ * prints a JSON list, for each number of stacks and what is shown the
+ * milliseconds of each run from the bytes of the files to the graph on the
+ * screen, the longest task of a zoom and the frames that were drawn.
+ * bench/page runs it.
+ */
+
+import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
+import { Function, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from "pprof-format";
+import { launch, open } from "./page_browser.mjs";
+
+const FUNCTIONS = 3000;
+const DEEPEST = 60;
+
+function random(seed) {
+    let state = seed;
+    return () => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return state / 2 ** 32;
+    };
+}
+
+/* Distinct stacks as programs have them: each shares a part of the one before
+   it, and a few functions are in most. */
+function profileOf(stacks, seed) {
+    const next = random(seed);
+    const strings = new StringTable();
+    const type = (name, unit) =>
+        new ValueType({ type: strings.dedup(name), unit: strings.dedup(unit) });
+    const ids = Array.from({ length: FUNCTIONS }, (_, i) => i + 1);
+    let path = [];
+    const seen = new Set();
+    const sample = [];
+    while (sample.length < stacks) {
+        path = path.slice(0, Math.floor(path.length * next()));
+        const depth = 8 + Math.floor((DEEPEST - 8) * next());
+        while (path.length < depth) {
+            path.push(1 + Math.floor(FUNCTIONS * next() ** 3));
+        }
+        const key = path.join();
+        if (!seen.has(key)) {
+            seen.add(key);
+            const n = 1 + Math.floor(20 * next() ** 4);
+            sample.push(new Sample({ locationId: [...path].reverse(), value: [n, 1e7 * n] }));
+        }
+    }
+    const libraries = ["nginx", "libc.so.6", "libssl.so.3", "libpcre2-8.so.0"];
+    return gzipSync(new Profile({
+        sampleType: [type("samples", "count"), type("cpu", "nanoseconds")], sample,
+        mapping: libraries.map((name, i) =>
+            new Mapping({ id: i + 1, filename: strings.dedup(name) })),
+        location: ids.map(id => new Location({
+            id, mappingId: 1 + id % libraries.length,
+            line: [new Line({ functionId: id, line: 1 })] })),
+        function: ids.map(id => new Function({
+            id, name: strings.dedup(`ngx_function_number_${id}`) })),
+        stringTable: strings, period: 1e7, periodType: type("cpu", "nanoseconds"),
+    }).encode());
+}
+
+/* In the page: drops the files, waits for the graph on the screen, zooms. */
+async function measure(files) {
+    const shown = () => new Promise(resolve =>
+        requestAnimationFrame(() => setTimeout(resolve)));
+    const dataTransfer = new DataTransfer();
+    files.forEach((data, i) => {
+        const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+        dataTransfer.items.add(new File([bytes], `${i}.pb.gz`));
+    });
+    const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer });
+    const started = performance.now();
+    document.body.dispatchEvent(event);
+    const wanted = files.length > 1 ? ".headline" : "canvas.flame";
+    while (document.querySelector(wanted) === null
+        || document.querySelector("canvas.flame")?.height < 40) {
+        await shown();
+    }
+    await shown();
+    const draw = performance.now() - started;
+    let longest = 0;
+    const canvas = document.querySelector("canvas.flame");
+    const box = canvas.getBoundingClientRect();
+    for (let row = 1; row <= 10; row++) {
+        const at = { bubbles: true, clientX: box.left + 30, clientY: box.top + 19 * row + 9 };
+        const before = performance.now();
+        canvas.dispatchEvent(new MouseEvent("click", at));
+        longest = Math.max(longest, performance.now() - before);
+        await shown();
+    }
+    return { draw, longest, zoomed: new URLSearchParams(location.hash.slice(1)).getAll("zoom").length };
+}
+
+const [page, runs, ...sizes] = process.argv.slice(2);
+const browser = await launch();
+const results = [];
+try {
+    for (const stacks of sizes.map(Number)) {
+        const files = [profileOf(stacks, 1), profileOf(stacks, 2)].map(f => f.toString("base64"));
+        for (const [shows, given] of [["flame graph", files.slice(0, 1)], ["comparison", files]]) {
+            const cell = { stacks, shows, draw_ms: [], zoom_ms: [] };
+            for (let run = 0; run < Number(runs); run++) {
+                const opened = await open(browser, pathToFileURL(page).href);
+                const { draw, longest, zoomed } = await opened.page.evaluate(measure, given);
+                if (opened.problems.length > 0 || zoomed < 1) {
+                    throw new Error(`the page does not work: ${opened.problems}`);
+                }
+                cell.draw_ms.push(draw);
+                cell.zoom_ms.push(longest);
+                await opened.close();
+            }
+            results.push(cell);
+        }
+    }
+} finally {
+    await browser.close();
+}
+console.log(JSON.stringify(results));
