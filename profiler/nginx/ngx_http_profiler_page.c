@@ -16,13 +16,13 @@
 #if (NGX_HTTP_PROFILER_PAGE)
 
 /* bytes NAME[] up to NAME_end, of a file */
-#define NGX_HTTP_PROFILER_EMBED(name, file)                                 \
-    __asm__(".pushsection .rodata\n"                                        \
-            ".global " #name ", " #name "_end\n"                            \
-            ".hidden " #name ", " #name "_end\n" #name ":\n"                \
-            ".incbin \"" file "\"\n" #name "_end:\n"                        \
-            ".popsection\n");                                               \
-    extern const u_char name[] __attribute__((visibility("hidden")));       \
+#define NGX_HTTP_PROFILER_EMBED(name, file)                           \
+    __asm__(".pushsection .rodata\n"                                  \
+            ".global " #name ", " #name "_end\n"                      \
+            ".hidden " #name ", " #name "_end\n" #name ":\n"          \
+            ".incbin \"" file "\"\n" #name "_end:\n"                  \
+            ".popsection\n");                                         \
+    extern const u_char name[] __attribute__((visibility("hidden"))); \
     extern const u_char name##_end[] __attribute__((visibility("hidden")))
 
 NGX_HTTP_PROFILER_EMBED(ngx_http_profiler_page_html,
@@ -40,8 +40,8 @@ typedef struct {
 } ngx_http_profiler_page_header_t;
 
 
-static ngx_int_t ngx_http_profiler_page_headers(ngx_http_request_t *r,
-                                                ngx_uint_t          gzip);
+static ngx_int_t  ngx_http_profiler_page_headers(ngx_http_request_t *r,
+                                                 ngx_uint_t          gzip);
 static ngx_uint_t ngx_http_profiler_page_gzip_ok(ngx_http_request_t *r);
 
 
@@ -110,9 +110,9 @@ ngx_http_profiler_page(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_profiler_page_headers(ngx_http_request_t *r, ngx_uint_t gzip)
 {
-    ngx_table_elt_t                 **known[2], *h;
-    ngx_uint_t                        i;
-    ngx_http_profiler_page_header_t  *header;
+    ngx_table_elt_t                **known[2], *h;
+    ngx_uint_t                       i;
+    ngx_http_profiler_page_header_t *header;
 
     static ngx_str_t encoding = ngx_string("gzip");
     static ngx_str_t etags[]
