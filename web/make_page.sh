@@ -34,7 +34,7 @@ obstacle() {
     fi
 }
 
-# The policy has both kinds of quotes that C and the shell care for, but ".
+# No path and no policy here has a double quote or a backslash in it.
 write_header() {
     if [ -e "$folder/page.html.gz" ]; then
         printf '#define NGX_HTTP_PROFILER_PAGE 1\n'

@@ -10,7 +10,7 @@ import type { LabelSet, Profile, ValueType } from "./profile";
 
 const MAX_INFLATED = 512 * 1024 * 1024;
 
-/* As the profiler writes it into the profile's comments. */
+/* Among the comments: how many requests were served in the window. */
 const REQUESTS = /^requests=(\d+)$/;
 
 export class ProfileError extends Error {}

@@ -120,7 +120,7 @@ export class Recordings {
         if (query === undefined || !(seconds > 0)) {
             return undefined;
         }
-        const path = (kind: Kind): string => (kind.instant && how === "live"
+        const path = (kind: Kind): string => (kind.instant && how !== "before"
             ? kind.path : `${kind.path}?${query.parameters(seconds)}`);
         return this.push(id, query.title(seconds),
             (kind, signal) => endpoint.fetch(path(kind), signal),

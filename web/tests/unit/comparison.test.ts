@@ -90,6 +90,13 @@ test("filters of one label are alternatives, those of two must both agree", () =
     assert.ok(!passes(["none", "x"]));
 });
 
+test("what is filtered out has neither value nor events", () => {
+    const profile = made([{ stack: "f", values: [3, 30], labels: { v: "1" } },
+                          { stack: "f", values: [5, 50], labels: { v: "2" } }]);
+    const { total, totalEvents } = select(profile, 1, [{ name: "v", value: "2" }]);
+    assert.deepEqual([total, totalEvents], [50, 5]);
+});
+
 /* P(X <= a) of X ~ Bin(n, 1/2) by Pascal's triangle */
 function halfTail(a: number, n: number): number {
     let row = [1];

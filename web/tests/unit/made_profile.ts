@@ -12,7 +12,8 @@ import { decodeProfile } from "../../src/model/profile_decode";
 import { select, type Selection } from "../../src/model/sample_selection";
 
 export interface MadeSample {
-    /* "library:name" or "name", joined by ";", the root first */
+    /* "library:name" or "name", joined by ";", the root first; "outer>inner" is
+       one place of two functions, the inner inlined into the outer */
     readonly stack: string;
     readonly values: readonly number[];
     readonly labels?: Readonly<Record<string, string | number>>;
@@ -54,9 +55,13 @@ export function encoded(samples: readonly MadeSample[], options: MadeOptions = {
         }
         const [, library, name] = /^(?:([^:]*):)?(.*)$/s.exec(text)!;
         const next = locations.length + 1;
-        functions.push(new Function({ id: next, name: strings.dedup(name!) }));
+        const inlined = name!.split(">").reverse().map(part => {
+            functions.push(new Function({
+                id: functions.length + 1, name: strings.dedup(part) }));
+            return new Line({ functionId: functions.length, line: 1 });
+        });
         locations.push(new Location({
-            id: next, line: [new Line({ functionId: next, line: 1 })],
+            id: next, line: inlined,
             ...(library === undefined ? {} : { mappingId: mapping(library) }),
         }));
         known.set(text, next);

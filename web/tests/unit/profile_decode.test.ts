@@ -18,6 +18,12 @@ test("a stack is read root first, with names, libraries and values", () => {
     assert.equal(profile.time, 1.7e12);
 });
 
+test("inlined calls are frames, the outer one first", () => {
+    const profile = made([{ stack: "main;outer>inner;leaf", values: [1, 1] }]);
+    assert.deepEqual([...profile.stacks].map(id => profile.frames.frames[id]!.name),
+                     ["main", "outer", "inner", "leaf"]);
+});
+
 test("the last sample type is the default unless one is named", () => {
     assert.equal(made([]).defaultType, 1);
     assert.equal(made([], { defaultType: "samples" }).defaultType, 0);
