@@ -193,6 +193,8 @@ demo/install_packages.sh "$logs/apt.log" "${sets[@]}" ||
     give_up "installing packages"
 build || give_up "make, see $logs/build.log"
 go_is_recent || skip "no Go 1.24 or later: profiles are not read by go tool pprof"
+[ -e "$BUILD/web/page.html" ] ||
+    skip "no Node.js 18 with npm and its packages: no page is built or tested"
 find_k6
 unit_tests
 integration_tests
