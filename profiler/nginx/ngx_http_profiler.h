@@ -183,7 +183,7 @@ ngx_int_t ngx_http_profiler_redirect(ngx_http_request_t *r);
 
 
 /* the page (ngx_http_profiler_page.c); 404 where the build has none */
-ngx_int_t ngx_http_profiler_page(ngx_http_request_t *r);
+ngx_int_t ngx_http_profiler_ui(ngx_http_request_t *r);
 
 
 /* POST of addresses (ngx_http_profiler_symbol.c) */

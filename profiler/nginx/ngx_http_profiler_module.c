@@ -87,7 +87,7 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
 
     { ngx_string("ui"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
-      ngx_http_profiler_page,
+      ngx_http_profiler_ui,
       "flame graphs and comparisons, in the browser" },
 
     { ngx_string("profile"),

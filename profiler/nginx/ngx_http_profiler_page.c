@@ -57,7 +57,7 @@ static ngx_http_profiler_page_header_t ngx_http_profiler_page_header[] = {
 
 
 ngx_int_t
-ngx_http_profiler_page(ngx_http_request_t *r)
+ngx_http_profiler_ui(ngx_http_request_t *r)
 {
     ngx_int_t     rc;
     ngx_buf_t    *b;
@@ -165,7 +165,7 @@ ngx_http_profiler_page_gzip_ok(ngx_http_request_t *r)
 
 
 ngx_int_t
-ngx_http_profiler_page(ngx_http_request_t *r)
+ngx_http_profiler_ui(ngx_http_request_t *r)
 {
     return ngx_http_profiler_send_error(
         r, NGX_HTTP_NOT_FOUND,

@@ -8,8 +8,16 @@ export interface Status {
     readonly profiler?: string;
     readonly reason?: string;
     readonly types?: readonly string[];
-    readonly history?: unknown;
-    readonly store?: unknown;
+    readonly instance?: {
+        readonly history?: unknown;
+        /* how many files were stored */
+        readonly store?: { readonly stored: number };
+    };
+}
+
+/* Whether it can be asked for what lies behind. */
+export function hasHistory(status: Status | null): boolean {
+    return status?.instance?.history !== undefined;
 }
 
 export class Endpoint {

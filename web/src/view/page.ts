@@ -67,7 +67,8 @@ class Page {
     private async askEndpoint(endpoint: Endpoint): Promise<void> {
         try {
             this.status = await endpoint.status();
-            this.stored = this.status.store ? await endpoint.stored() : [];
+            this.stored = (this.status.instance?.store?.stored ?? 0) > 0
+                ? await endpoint.stored() : [];
         } catch {
             this.say("nginx does not answer");
         }

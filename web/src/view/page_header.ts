@@ -5,6 +5,7 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { BASES, headline, obstacle } from "../model/comparison";
+import { hasHistory } from "../model/endpoint";
 import { sentence } from "../model/headline_text";
 import { labelValues } from "../model/profile";
 import { offeredKinds, type Recording } from "../model/recordings";
@@ -100,7 +101,7 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
         html`<option value=${value} ?selected=${value === source}
             .selected=${value === source}>${text}</option>`;
     const stale = source !== "" && recordings.find(source) === undefined;
-    const history = endpoint !== null && status?.history !== undefined;
+    const history = endpoint !== null && hasHistory(status);
     return html`
         <select class="source" aria-label=${`Profile ${name.toUpperCase()}`}
             @change=${(event: Event) => {
@@ -117,9 +118,16 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
                 option(`past:before:${seconds}`, `the ${formatSeconds(seconds)} before that`)]))
                 : nothing}
             ${stored.length > 0 ? group("Stored by this nginx",
-                stored.map(file => option(`store:${file}`, file))) : nothing}
+                stored.filter(file => storedKind(file, context.kind.id))
+                    .map(file => option(`store:${file}`, file))) : nothing}
             <option value="file">Open a file…</option>
         </select>`;
+}
+
+/* A stored file is of one type, by which its name begins. */
+function storedKind(file: string, kind: string): boolean {
+    const type = file.slice(0, file.indexOf("-"));
+    return type === kind || (type === "heap" && (kind === "alloc" || kind === "inuse"));
 }
 
 function group(label: string, options: TemplateResult[]): TemplateResult | typeof nothing {

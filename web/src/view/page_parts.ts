@@ -5,6 +5,7 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { type CallTree, ROOT } from "../model/call_tree";
+import { hasHistory } from "../model/endpoint";
 import { amount } from "../model/headline_text";
 import { COLOURS, VIEWS, type View } from "../model/page_state";
 import { formatShare, formatValue } from "../model/value_format";
@@ -99,7 +100,7 @@ function startView({ endpoint, status, actions, state }: Context): TemplateResul
                 <p>The graph is there when the window has passed. A profile costs the
                     server nothing beyond what the profiler does all the time.</p>
                 <p class="choices">
-                    ${status?.history === undefined ? nothing : html`
+                    ${!hasHistory(status) ? nothing : html`
                         <button type="button" @click=${() => actions.choose("a", "past:last:30")}
                             >The last 30 s</button>
                         <button type="button" @click=${() => actions.choose("a", "past:last:300")}
@@ -108,7 +109,7 @@ function startView({ endpoint, status, actions, state }: Context): TemplateResul
                         <button type="button" @click=${() => actions.choose("a", `now:${seconds}`)}
                             >The next ${formatValue(seconds * 1e9, "nanoseconds")}</button>`)}
                 </p>
-                ${status === null || status.history !== undefined ? nothing : html`
+                ${status === null || hasHistory(status) ? nothing : html`
                     <p class="note">This nginx keeps no history: only what comes can be
                         profiled, not what was.</p>`}`}
             <h2>Open a profile</h2>
