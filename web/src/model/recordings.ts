@@ -55,13 +55,13 @@ export class Recordings {
         return this.find(id) ?? this.make(id);
     }
 
-    /* A new capture, even if there is one as long. */
-    capture(seconds: number): Recording | undefined {
-        let id = `live:${seconds}`;
-        for (let n = 2; this.find(id); n++) {
-            id = `live:${seconds}:${n}`;
+    /* A new one of that id, even if there is one of it: it is later now. */
+    record(id: string): Recording | undefined {
+        let free = id;
+        for (let n = 2; this.find(free); n++) {
+            free = `${id}:${n}`;
         }
-        return this.make(id);
+        return this.make(free);
     }
 
     /* requests: what the profile served, if somebody else knows */

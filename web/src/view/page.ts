@@ -122,16 +122,9 @@ class Page {
             this.render();
             return;
         }
-        let recording: Recording | undefined;
-        if (source.startsWith("now:")) {
-            recording = this.recordings.capture(Number(source.slice(4)));
-            if (recording !== undefined) {
-                void this.recordings.load(recording,
-                                          this.model.kind(this.state, this.recordings));
-            }
-        } else {
-            recording = this.recordings.open(source.replace(/^past:/, ""));
-        }
+        const [, fresh] = /^new:(.*)$/.exec(source) ?? [];
+        const recording = fresh === undefined
+            ? this.recordings.open(source) : this.recordings.record(fresh);
         if (recording !== undefined) {
             this.actions.setSide(name, { source: recording.id });
         }

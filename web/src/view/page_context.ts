@@ -17,7 +17,7 @@ export type SideName = "a" | "b";
 export interface Actions {
     readonly set: (change: Partial<PageState>) => void;
     readonly setSide: (side: SideName, change: Partial<SideState>) => void;
-    /* "now:30", "file" or the id of a recording */
+    /* the id of a recording, "new:" and an id for one that is made now, or "file" */
     readonly choose: (side: SideName, source: string) => void;
     readonly openFiles: (files: Iterable<File>, side: SideName) => void;
     readonly swap: () => void;

@@ -112,10 +112,10 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
             ${group("Recorded", recordings.list.map(
                 (recording: Recording) => option(recording.id, recording.title)))}
             ${endpoint === null ? nothing : group("Record now, from this nginx",
-                WINDOWS.map(seconds => option(`now:${seconds}`, `next ${formatSeconds(seconds)}`)))}
+                WINDOWS.map(seconds => option(`new:live:${seconds}`, `next ${formatSeconds(seconds)}`)))}
             ${history ? group("Already recorded by this nginx", PAST.flatMap(seconds => [
-                option(`past:last:${seconds}`, `last ${formatSeconds(seconds)}`),
-                option(`past:before:${seconds}`, `the ${formatSeconds(seconds)} before that`)]))
+                option(`new:last:${seconds}`, `last ${formatSeconds(seconds)}`),
+                option(`new:before:${seconds}`, `the ${formatSeconds(seconds)} before that`)]))
                 : nothing}
             ${stored.length > 0 ? group("Stored by this nginx",
                 stored.filter(file => storedKind(file, context.kind.id))

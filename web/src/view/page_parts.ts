@@ -101,12 +101,12 @@ function startView({ endpoint, status, actions, state }: Context): TemplateResul
                     server nothing beyond what the profiler does all the time.</p>
                 <p class="choices">
                     ${!hasHistory(status) ? nothing : html`
-                        <button type="button" @click=${() => actions.choose("a", "past:last:30")}
+                        <button type="button" @click=${() => actions.choose("a", "new:last:30")}
                             >The last 30 s</button>
-                        <button type="button" @click=${() => actions.choose("a", "past:last:300")}
+                        <button type="button" @click=${() => actions.choose("a", "new:last:300")}
                             >The last 5 min</button>`}
                     ${[10, 30, 300].map(seconds => html`
-                        <button type="button" @click=${() => actions.choose("a", `now:${seconds}`)}
+                        <button type="button" @click=${() => actions.choose("a", `new:live:${seconds}`)}
                             >The next ${formatValue(seconds * 1e9, "nanoseconds")}</button>`)}
                 </p>
                 ${status === null || hasHistory(status) ? nothing : html`
@@ -148,7 +148,7 @@ function waitView(context: Context, name: SideName, side: Side): TemplateResult 
             <p>${side.recording.title} has no ${kind.title} profile. Choose another kind or
                 another profile above.</p></section>`
         : html`<section class="wait"><p>No ${kind.title} profile of this window.</p>
-            <button type="button" @click=${() => actions.choose(name, `now:${side.recording!.wait}`)}
+            <button type="button" @click=${() => actions.choose(name, `new:live:${side.recording!.wait}`)}
                 >Record the next ${formatValue(side.recording.wait * 1e9, "nanoseconds")}</button>
         </section>`;
 }
