@@ -95,7 +95,7 @@ export class Recordings {
             const bytes = await recording.fetch(kind, abort.signal);
             const profile = await readProfile(bytes, this.frames);
             if (!kindsOf(profile).some(({ id }) => id === kind.id)) {
-                throw new ProfileError(`it is not a ${kind.title} profile`);
+                throw new ProfileError(`this has no ${kind.title} profile`);
             }
             const fileName = `${kind.path}-${recording.id.replace(/\W+/g, "-")}.pb.gz`;
             recording.loaded.set(kind.id, { profile, bytes, fileName });

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Endpoint } from "../../src/model/endpoint";
+import { FrameTable } from "../../src/model/frame_table";
+import { KINDS } from "../../src/model/profile_kind";
+import { Recordings } from "../../src/model/recordings";
+import { zipped } from "./made_profile";
+
+const [CPU, , , , INUSE] = KINDS as [typeof KINDS[0], unknown, unknown, unknown, typeof KINDS[0]];
+
+/* An endpoint whose answers are made; `asked` has what it was asked for. */
+class FakeEndpoint extends Endpoint {
+    readonly asked: string[] = [];
+
+    constructor(private readonly answer: () => Uint8Array<ArrayBuffer>) {
+        super("http://host/debug/pprof/");
+    }
+
+    override async fetch(path: string): Promise<Uint8Array<ArrayBuffer>> {
+        this.asked.push(path);
+        return this.answer();
+    }
+}
+
+function recordings(answer = () => zipped([{ stack: "f", values: [1, 1] }])) {
+    const endpoint = new FakeEndpoint(answer);
+    return { endpoint, all: new Recordings(new FrameTable(), endpoint, () => undefined) };
+}
+
+test("each way to record asks for its window", async () => {
+    const { endpoint, all } = recordings();
+    for (const id of ["live:30", "last:300", "store:cpu-1.pb.gz"]) {
+        await all.load(all.open(id)!, CPU);
+    }
+    await all.load(all.open("last:300")!, INUSE);
+    assert.deepEqual(endpoint.asked,
+                     ["profile?seconds=30", "profile?last=300s", "store/cpu-1.pb.gz", "heap"]);
+    await all.load(all.open("before:60")!, CPU);
+    const [, from, to] = /^profile\?from=(\d+)&to=(\d+)$/.exec(endpoint.asked.at(-1)!)!;
+    assert.equal(Number(to) - Number(from), 60);
+    assert.ok(Math.abs(Date.now() / 1000 - 60 - Number(to)) < 30);
+});
+
+test("what is loaded is not asked for again, what is recorded again is new", async () => {
+    const { endpoint, all } = recordings();
+    const first = all.open("last:30")!;
+    await all.load(first, CPU);
+    await all.load(all.open("last:30")!, CPU);
+    assert.equal(endpoint.asked.length, 1);
+    const second = all.record("last:30")!;
+    assert.equal(second.id, "last:30:2");
+    await all.load(second, CPU);
+    assert.deepEqual(endpoint.asked, ["profile?last=30s", "profile?last=30s"]);
+});
+
+test("what fails is an error in words, and can be tried again", async () => {
+    let fails = true;
+    const { all } = recordings(() => {
+        if (fails) {
+            throw new Error("nginx says: no");
+        }
+        return zipped([{ stack: "f", values: [1, 1] }]);
+    });
+    const recording = all.open("live:1")!;
+    await all.load(recording, CPU);
+    assert.equal(recording.errors.get("cpu"), "nginx says: no");
+    fails = false;
+    await all.load(recording, CPU);
+    assert.equal(recording.errors.size, 0);
+    assert.equal(recording.loaded.get("cpu")!.profile.size, 1);
+});
+
+test("a profile of another kind is refused", async () => {
+    const { all } = recordings();
+    const recording = all.open("store:heap-1.pb.gz")!;
+    await all.load(recording, INUSE);
+    assert.match(recording.errors.get("inuse")!, /this has no In use profile/);
+});
+
+test("an id that makes no sense opens nothing, nor does any without an nginx", () => {
+    const { all } = recordings();
+    for (const id of ["", "live:", "live:-3", "moon:5", "file:x"]) {
+        assert.equal(all.open(id), undefined, id);
+    }
+    assert.equal(new Recordings(new FrameTable(), null, () => undefined).open("live:5"),
+                 undefined);
+});
+
+test("commands for the shell are of the same window", () => {
+    const { all } = recordings();
+    assert.equal(all.open("live:30")!.command(CPU),
+                 "go tool pprof 'http://host/debug/pprof/profile?seconds=30'");
+});
