@@ -206,12 +206,12 @@ install: all
 
 DEB := $(BUILD)/deb
 DEB_SRC := Makefile config README.md CHANGES.md ngx_http_count_module.c \
-           algorithms bench count debian docs profiler
+           algorithms bench count debian docs profiler web
 
 deb:
 	rm -rf $(DEB)
 	mkdir -p $(DEB)/source
-	cp -r $(DEB_SRC) $(DEB)/source
+	cp -rp $(DEB_SRC) $(DEB)/source
 	cd $(DEB)/source && dpkg-buildpackage -b -us -uc \
 	    > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
 	rm -rf $(DEB)/source
