@@ -212,6 +212,10 @@ deb:
 	rm -rf $(DEB)
 	mkdir -p $(DEB)/source
 	cp -rp $(DEB_SRC) $(DEB)/source
+	rm -rf $(DEB)/source/web/node_modules
+	if [ -e $(PAGE)/page.html.gz ]; then \
+	    mkdir -p $(DEB)/source/build && cp -rp $(PAGE) $(DEB)/source/build; \
+	fi
 	cd $(DEB)/source && dpkg-buildpackage -b -us -uc \
 	    > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
 	rm -rf $(DEB)/source

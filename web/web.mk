@@ -18,5 +18,6 @@ $(PAGE)/.built: $(PAGE_SRC) $(if $(wildcard $(PAGE)/page.html.gz),,web-again)
 web-again:
 .PHONY: web-again
 
+# The page may be older than this folder: that of a package comes with it.
 $(PAGE_H): $(PAGE)/.built
-	@test -f $@
+	@test -f $@ || bash web/make_page.sh -n $(PAGE) $@
