@@ -20,12 +20,14 @@
 
 
 struct got_patch {
-    const char *symbol;
-    uintptr_t   target;
-    uintptr_t   replacement;
+    const struct got_redirect *redirects;
+    size_t                     n_redirects;
 
     /* Only the main program's, which is the loader's first module. */
     bool program;
+
+    /* As got_patch_all() does. */
+    bool all;
 
     int written;
     int error;
@@ -48,6 +50,10 @@ static void got_patch_table(struct got_patch            *patch,
                             const struct dl_phdr_info   *info,
                             const struct module_dynamic *dynamic,
                             const ElfW(Rela) * rela, size_t count);
+static void got_patch_slot(struct got_patch          *patch,
+                           const struct dl_phdr_info *info,
+                           const struct got_redirect *redirect,
+                           const ElfW(Rela) * rela, const ElfW(Sym) * symbol);
 
 
 static int
@@ -62,11 +68,8 @@ got_patch_run(struct got_patch *patch)
 int
 got_patch(const char *symbol, void *target, void *replacement)
 {
-    struct got_patch patch = {
-        .symbol = symbol,
-        .target = (uintptr_t) target,
-        .replacement = (uintptr_t) replacement,
-    };
+    const struct got_redirect redirect = {symbol, &target, replacement};
+    struct got_patch patch = {.redirects = &redirect, .n_redirects = 1};
 
     return got_patch_run(&patch);
 }
@@ -75,12 +78,19 @@ got_patch(const char *symbol, void *target, void *replacement)
 int
 got_patch_program(const char *symbol, void *target, void *replacement)
 {
-    struct got_patch patch = {
-        .symbol = symbol,
-        .target = (uintptr_t) target,
-        .replacement = (uintptr_t) replacement,
-        .program = true,
-    };
+    const struct got_redirect redirect = {symbol, &target, replacement};
+    struct got_patch          patch
+        = {.redirects = &redirect, .n_redirects = 1, .program = true};
+
+    return got_patch_run(&patch);
+}
+
+
+int
+got_patch_all(const struct got_redirect *redirects, size_t n)
+{
+    struct got_patch patch
+        = {.redirects = redirects, .n_redirects = n, .all = true};
 
     return got_patch_run(&patch);
 }
@@ -185,6 +195,14 @@ got_patch_tables(struct got_patch *patch, const struct dl_phdr_info *info)
 }
 
 
+/* Whether the module has the replacements: it is libnprof. */
+static bool
+patch_is_from(const struct got_patch *patch, const struct dl_phdr_info *info)
+{
+    return module_holds(info, (uintptr_t) patch->redirects->replacement);
+}
+
+
 static int
 got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
 {
@@ -192,7 +210,7 @@ got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
 
     (void) size;
 
-    if (!module_holds(info, patch->replacement)) {
+    if (patch->all || !patch_is_from(patch, info)) {
         got_patch_tables(patch, info);
     }
 
@@ -272,44 +290,88 @@ slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
 }
 
 
+/* Whether a relocation's word is the address of a function that is to be
+   redirected. Of our own data that is what the replacements call. */
+static bool
+relocation_fits(const struct got_patch *patch, const struct dl_phdr_info *info,
+                const ElfW(Rela) * rela)
+{
+    switch (ELF64_R_TYPE(rela->r_info)) {
+    case R_X86_64_JUMP_SLOT:
+    case R_X86_64_GLOB_DAT:
+        return true;
+    case R_X86_64_64:
+        return patch->all && rela->r_addend == 0 && !patch_is_from(patch, info);
+    default:
+        return false;
+    }
+}
+
+
+static const struct got_redirect *
+redirect_find(const struct got_patch *patch, const char *symbol)
+{
+    size_t i;
+
+    for (i = 0; i < patch->n_redirects; i++) {
+        if (strcmp(symbol, patch->redirects[i].symbol) == 0) {
+            return &patch->redirects[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 got_patch_table(struct got_patch *patch, const struct dl_phdr_info *info,
                 const struct module_dynamic *dynamic, const ElfW(Rela) * rela,
                 size_t                       count)
 {
-    int        rc;
-    size_t     i;
-    uintptr_t *slot;
+    size_t i;
     const ElfW(Sym) * symbol;
+    const struct got_redirect *redirect;
 
     for (i = 0; i < count; i++) {
-        if (ELF64_R_TYPE(rela[i].r_info) != R_X86_64_JUMP_SLOT
-            && ELF64_R_TYPE(rela[i].r_info) != R_X86_64_GLOB_DAT) {
+        if (!relocation_fits(patch, info, &rela[i])) {
             continue;
         }
 
         symbol = &dynamic->symbols[ELF64_R_SYM(rela[i].r_info)];
-        if (strcmp(dynamic->strings + symbol->st_name, patch->symbol) != 0) {
-            continue;
+        redirect = redirect_find(patch, dynamic->strings + symbol->st_name);
+
+        if (redirect != NULL) {
+            got_patch_slot(patch, info, redirect, &rela[i], symbol);
         }
+    }
+}
 
-        slot = (uintptr_t *) (info->dlpi_addr + rela[i].r_offset);
 
-        /*
-         * Bound to what we replace, or, lazily, still to the module's PLT. A
-         * module that defines the symbol may be bound to its own.
-         */
-        if (*slot != patch->target
-            && (symbol->st_shndx != SHN_UNDEF || !module_holds(info, *slot))) {
-            continue;
-        }
+static void
+got_patch_slot(struct got_patch *patch, const struct dl_phdr_info *info,
+               const struct got_redirect *redirect, const ElfW(Rela) * rela,
+               const ElfW(Sym) * symbol)
+{
+    int        rc;
+    uintptr_t *slot;
 
-        rc = slot_write(info, slot, patch->replacement);
-        if (rc >= 0) {
-            patch->written += rc;
+    slot = (uintptr_t *) (info->dlpi_addr + rela->r_offset);
 
-        } else if (patch->error == 0) {
-            patch->error = rc;
-        }
+    /*
+     * Bound to what we replace, or, lazily, still to the module's PLT. A
+     * module that defines the symbol may be bound to its own.
+     */
+    if (*slot != (uintptr_t) *redirect->target
+        && (ELF64_R_TYPE(rela->r_info) != R_X86_64_JUMP_SLOT
+            || symbol->st_shndx != SHN_UNDEF || !module_holds(info, *slot))) {
+        return;
+    }
+
+    rc = slot_write(info, slot, (uintptr_t) redirect->replacement);
+    if (rc >= 0) {
+        patch->written += rc;
+
+    } else if (patch->error == 0) {
+        patch->error = rc;
     }
 }

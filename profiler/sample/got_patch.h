@@ -12,6 +12,9 @@
 #define NPROF_GOT_PATCH_H
 
 
+#include <stddef.h>
+
+
 /*
  * Points each slot of the global offset tables that names symbol and holds
  * target, or is not bound yet, at replacement; libnprof's own are left alone.
@@ -24,6 +27,21 @@ int got_patch(const char *symbol, void *target, void *replacement);
 
 /* The same for the main program alone. */
 int got_patch_program(const char *symbol, void *target, void *replacement);
+
+
+/* What is redirected: calls of what *target says. */
+struct got_redirect {
+    const char  *symbol;
+    void *const *target;
+    void        *replacement;
+};
+
+/*
+ * The same for several functions, at one walk, and more thoroughly: libnprof's
+ * own calls are redirected, too, so a replacement must not call what it stands
+ * for by name; and so are pointers to the functions in other modules' data.
+ */
+int got_patch_all(const struct got_redirect *redirects, size_t n);
 
 
 #endif /* NPROF_GOT_PATCH_H */

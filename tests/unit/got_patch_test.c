@@ -134,6 +134,54 @@ Test(got_patch, what_nobody_imports_is_not_found)
 }
 
 
+/* The pointer is data that the program may have changed: then it stays. */
+#define HOLDER                                                \
+    "extern long a64l(const char *);\n"                       \
+    "extern long atol(const char *);\n"                       \
+    "long (*const fixed)(const char *) = a64l;\n"             \
+    "long (*kept)(const char *) = a64l;\n"                    \
+    "long (*changed)(const char *) = a64l;\n"                 \
+    "__attribute__((constructor)) static void change(void)\n" \
+    "{ changed = atol; }\n"                                   \
+    "long call(const char *text)\n"                           \
+    "{ return a64l(text) + fixed(text) + kept(text)\n"        \
+    "         + changed(text); }\n"
+
+
+Test(got_patch, all_redirects_pointers_and_our_own_calls_too)
+{
+    char                            *path, *before, *after;
+    void                            *library;
+    other_function                   call;
+    static void *const               target = (void *) a64l;
+    static void *const               nobody = (void *) l64a;
+    static const struct got_redirect redirects[] = {
+        {"no_such_function_at_all", &nobody, (void *) replacement},
+        {"a64l", &target, (void *) replacement},
+    };
+
+    path = library_compile("holder", "-O0 -Wl,-z,relro,-z,now", HOLDER);
+    library = library_open(path);
+    call = (other_function) (uintptr_t) library_address(library, "call");
+    cr_expect_eq(call("5"), 7 + 7 + 7 + 5);
+
+    before = mappings();
+    /* its call, its two pointers, and the call of this program */
+    cr_expect_eq(got_patch_all(redirects, 2), 4);
+    after = mappings();
+
+    cr_expect_eq(call("5"), 3 * 1005 + 5, "%ld", call("5"));
+    cr_expect_eq(a64l("5"), 1005);
+    cr_expect_str_eq(after, before);
+    cr_expect_eq(got_patch_all(redirects, 2), 0);
+
+    free(before);
+    free(after);
+    free(path);
+    dlclose(library);
+}
+
+
 /* A slot of that name that holds something else is somebody's interposer. */
 Test(got_patch, an_interposed_symbol_is_left_alone)
 {
