@@ -69,7 +69,7 @@ endif
 
 # libnprof.so: every folder of profiler/ but the glue
 
-STAGES := sample unwind aggregate symbolize encode instance export trace
+STAGES := sample unwind heap aggregate symbolize encode instance export trace
 PROTO := profiler/encode/profile.proto
 NPROF_SRC := $(wildcard profiler/*.c) \
              $(foreach s,$(STAGES),$(wildcard profiler/$(s)/*.c))
@@ -294,8 +294,8 @@ $(UPLOAD_DRIVER): $(OBJ)/tests/upload/upload_driver.o $(BUILD)/libtested.a
 # Unit tests for ThreadSanitizer: those with threads of their own. Signals it
 # delivers late, so what waits for samples can't run; the others have no threads.
 
-TSAN_UNIT := $(patsubst %,$(BUILD)/tsan-unit/%_test,job_queue label_set \
-                 sample_ring value_shelf)
+TSAN_UNIT := $(patsubst %,$(BUILD)/tsan-unit/%_test,heap_ring job_queue \
+                 label_set live_set sample_ring value_shelf)
 
 tsan-unit: $(TSAN_UNIT)
 .PHONY: tsan-unit

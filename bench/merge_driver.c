@@ -63,6 +63,8 @@ mix(uint64_t number)
 static struct stack_frame    *frames;
 static struct profile_sample *samples;
 
+static const struct nprof_config config = {.rate = 99};
+
 /* The most of the instance's file that was in use, bytes. */
 static _Atomic int64_t file_peak;
 
@@ -253,7 +255,7 @@ main(int argc, char **argv)
     window(&base, NULL, &merge);
     stack_merge_settle(&merge, 0);
     stack_merge_profile(&merge, &profile);
-    profile_type_describe(&profile, NPROF_JOB_CPU, 99);
+    profile_type_describe(&profile, NPROF_JOB_CPU, 0, &config);
     if (pprof_encode(&profile, symbolizer, 5, &bytes, &len) != 0) {
         return EXIT_FAILURE;
     }

@@ -17,6 +17,7 @@
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "futex_wait.h"
+#include "heap/heap_capture.h"
 #include "instance/instance_memory.h"
 #include "instance_uploads.h"
 #include "nprof_build_id.h"
@@ -146,6 +147,27 @@ nprof_free(struct nprof *nprof)
 }
 
 
+static bool
+heap_interval_fits(const struct nprof_config *config)
+{
+    return !(config->types & NPROF_TYPE(NPROF_JOB_HEAP))
+           || config->heap_interval == NPROF_HEAP_EVERY
+           || (config->heap_interval >= NPROF_HEAP_INTERVAL_MIN
+               && config->heap_interval <= NPROF_HEAP_INTERVAL_MAX);
+}
+
+
+/* No sample is taken from here on. */
+static void
+sampling_stop(void)
+{
+    atomic_store(&signal_state.active, false);
+    heap_capture_stop();
+    thread_label_stop();
+    loop_hook_stop();
+}
+
+
 static int
 profiler_start(const struct nprof_config *config, struct nprof **started)
 {
@@ -158,7 +180,8 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         || config->stall_threshold_ms > NPROF_STALL_THRESHOLD_MAX
         || (config->cpu_engine != NPROF_CPU_TIMERS
             && config->cpu_engine != NPROF_CPU_JITTER)
-        || config->period_ms < NPROF_PERIOD_MIN) {
+        || config->period_ms < NPROF_PERIOD_MIN
+        || !heap_interval_fits(config)) {
         return -EINVAL;
     }
 
@@ -211,9 +234,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     }
 
     if (rc != 0) {
-        atomic_store(&signal_state.active, false);
-        thread_label_stop();
-        loop_hook_stop();
+        sampling_stop();
         nprof_free(nprof);
         return rc;
     }
@@ -228,9 +249,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
 static int
 profiler_stop(struct nprof *nprof, unsigned timeout_ms)
 {
-    atomic_store(&signal_state.active, false);
-    thread_label_stop();
-    loop_hook_stop();
+    sampling_stop();
 
     if (nprof->trace != NULL) {
         trace_thread_end(nprof->trace);
@@ -347,6 +366,10 @@ profiler_window_start(struct nprof *nprof, enum nprof_job_kind kind,
 
     if (window->worker != 0 && !worker_exists(window->worker)) {
         return -ESRCH;
+    }
+
+    if (window->options != 0 && kind != NPROF_JOB_HEAP) {
+        return -EINVAL;
     }
 
     if (nprof->n_jobs == NPROF_JOBS_MAX) {
@@ -493,12 +516,18 @@ empty_encode(struct stack_profile *profile, void **data, size_t *len)
 
 
 static int
-profiler_empty_profile(enum nprof_job_kind kind, void **data, size_t *len)
+profiler_empty_profile(enum nprof_job_kind kind, unsigned options, void **data,
+                       size_t *len)
 {
     struct stack_profile profile;
 
+    static const struct nprof_config config = {
+        .rate = NPROF_RATE_DEFAULT,
+        .heap_interval = NPROF_HEAP_INTERVAL_DEFAULT,
+    };
+
     memset(&profile, 0, sizeof(profile));
-    profile_type_describe(&profile, kind, NPROF_RATE_DEFAULT);
+    profile_type_describe(&profile, kind, options, &config);
 
     return empty_encode(&profile, data, len);
 }

@@ -53,12 +53,14 @@
 enum nprof_job_kind {
     /*
      * Profiles (gzipped profile.proto) of all workers of the instance, of the
-     * window from job_start() to job_finish(): of CPU time, of where threads spend time whether they run
-     * or not, and of the event loop's turns that were too long.
+     * window from window_start() to job_finish(): of CPU time, of where threads
+     * spend time whether they run or not, of the event loop's turns that were
+     * too long, and of memory that was allocated, and is in use.
      */
     NPROF_JOB_CPU = 0,
     NPROF_JOB_WALL,
     NPROF_JOB_STALL,
+    NPROF_JOB_HEAP,
 
     /*
      * Names of code: input is "0xADDR+0xADDR...", the result has a line
@@ -82,10 +84,26 @@ enum nprof_job_kind {
 };
 
 /* The kinds that have a window come first. */
-#define NPROF_PROFILES (NPROF_JOB_STALL + 1)
+#define NPROF_PROFILES (NPROF_JOB_HEAP + 1)
 
 /* A profile in a set of them. */
 #define NPROF_TYPE(kind) (1u << (kind))
+
+/* How a profile of the heap is shown, to be added. */
+enum nprof_profile_option {
+    /* Viewers show first what was allocated, not what is in use. */
+    NPROF_ALLOCS_FIRST = 1,
+
+    /* As a text to be read, not as profile.proto. */
+    NPROF_AS_TEXT = 2
+};
+
+/* Mean bytes between samples of the heap, where nothing else is said, and what
+   can be asked for; NPROF_HEAP_EVERY: each allocation is sampled. */
+#define NPROF_HEAP_INTERVAL_DEFAULT (512 * 1024)
+#define NPROF_HEAP_INTERVAL_MIN 1024
+#define NPROF_HEAP_INTERVAL_MAX (1024 * 1024 * 1024)
+#define NPROF_HEAP_EVERY 1
 
 /* What can be asked for as a stall, milliseconds. */
 #define NPROF_STALL_THRESHOLD_MIN 1
@@ -152,6 +170,10 @@ struct nprof_config {
     /* Where it can't work, the other is taken, and warning() says so. */
     enum nprof_cpu_engine cpu_engine;
 
+    /* Mean bytes between samples of the heap; the allocator is hooked only if
+       that type is collected. */
+    uint32_t heap_interval;
+
     /* How often what was counted is handed to who stores or sends it; 1 s or
        more, milliseconds. */
     uint32_t period_ms;
@@ -188,6 +210,9 @@ struct nprof_window {
     /* Not 0: all that was counted since the instance began. It is done without
        job_finish(). */
     uint32_t whole;
+
+    /* Of enum nprof_profile_option; 0 for all but the heap. */
+    uint32_t options;
 
     /*
      * A window that lies behind, CLOCK_REALTIME in nanoseconds, of all workers;
@@ -439,8 +464,8 @@ struct nprof_library {
                      struct nprof_job **job);
 
     /*
-     * Starts a job of a profile for owner. Returns as job_start(), or -ESRCH if
-     * there is no such worker.
+     * Starts a job of a profile for owner. Returns as job_start(), -ESRCH if
+     * there is no such worker, or -EINVAL if the kind has no such options.
      */
     int (*window_start)(struct nprof *nprof, enum nprof_job_kind kind,
                         const struct nprof_window *window, void *owner,
@@ -479,11 +504,12 @@ struct nprof_library {
      * process in which it is not collected. malloc'ed, the caller's. Returns 0
      * or -errno.
      */
-    int (*empty_profile)(enum nprof_job_kind kind, void **data, size_t *len);
+    int (*empty_profile)(enum nprof_job_kind kind, unsigned options,
+                         void **data, size_t *len);
 
     /*
      * The same of a profile that Go has and a worker has not: block, mutex,
-     * goroutine, threadcreate, and heap and allocs. -ENOENT: another name.
+     * goroutine, threadcreate. -ENOENT: another name.
      */
     int (*foreign_profile)(const char *name, void **data, size_t *len);
 

@@ -6,24 +6,29 @@
 
 #include <string.h>
 
+#include "heap/heap_values.h"
+#include "heap/heap_weight.h"
 #include "profile_types.h"
 #include "wall_poll.h"
 
 
 struct profile_type {
     const char               *name;
-    struct profile_value_type values[STACK_VALUES];
+    struct profile_value_type values[STACK_PROFILE_MAX_VALUES];
     struct profile_value_type period;
+
+    /* What viewers show first. */
+    uint32_t default_value;
 
     /* See profile_type_gauges(). */
     uint32_t gauges;
 
     /*
-     * At most 3.6 MB for CPU and 1 MB for each other, of which only what was
-     * used once is resident: a thread blocks in few places, and a loop that
-     * stalls in thousands has no other problem.
+     * At most 3.8 MB for CPU, 2 MB for the heap and 1 MB for each other, of
+     * which only what was used once is resident: a thread blocks in few places,
+     * and a loop that stalls in thousands has no other problem.
      */
-    struct stack_table_bounds bounds;
+    struct stack_table_shape shape;
 };
 
 
@@ -32,44 +37,98 @@ static const struct profile_type types[NPROF_PROFILES] = {
         .name = "cpu",
         .values = {{"samples", "count"}, {"cpu", "nanoseconds"}},
         .period = {"cpu", "nanoseconds"},
-        .bounds = {16384, 384 * 1024},
+        .default_value = STACK_NANOSECONDS,
+        .shape = {16384, 384 * 1024, STACK_VALUES, {0}},
     },
     [NPROF_JOB_WALL] = {
         .name = "wall",
         .values = {{"samples", "count"}, {"wall", "nanoseconds"}},
         .period = {"wall", "nanoseconds"},
-        .bounds = {4096, 96 * 1024},
+        .default_value = STACK_NANOSECONDS,
+        .shape = {4096, 96 * 1024, STACK_VALUES, {0}},
     },
     [NPROF_JOB_STALL] = {
         .name = "stall",
         .values = {{"stalls", "count"}, {"delay", "nanoseconds"}},
         .period = {"stalls", "count"},
-        .bounds = {4096, 96 * 1024},
+        .default_value = STACK_NANOSECONDS,
+        .shape = {4096, 96 * 1024, STACK_VALUES, {0}},
+    },
+    [NPROF_JOB_HEAP] = {
+        .name = "heap",
+        .values = {{"alloc_objects", "count"}, {"alloc_space", "bytes"},
+                   {"inuse_objects", "count"}, {"inuse_space", "bytes"}},
+        .period = {"space", "bytes"},
+        .default_value = HEAP_INUSE_SPACE,
+        .gauges = 1u << HEAP_INUSE_OBJECTS | 1u << HEAP_INUSE_SPACE,
+        .shape = {8192, 160 * 1024, HEAP_VALUES,
+                  {[HEAP_ALLOC_OBJECTS] = HEAP_OBJECT_BITS,
+                   [HEAP_INUSE_OBJECTS] = HEAP_OBJECT_BITS}},
     },
 };
 
 
 void
 profile_type_describe(struct stack_profile *profile, enum nprof_job_kind kind,
-                      uint32_t rate)
+                      unsigned options, const struct nprof_config *config)
 {
     const struct profile_type *type;
 
     const int64_t periods[NPROF_PROFILES] = {
-        [NPROF_JOB_CPU] = 1000000000 / rate,
+        [NPROF_JOB_CPU] = 1000000000 / config->rate,
         [NPROF_JOB_WALL] = WALL_POLL_MEAN_NS,
         /* each is counted */
         [NPROF_JOB_STALL] = 1,
+        [NPROF_JOB_HEAP] = config->heap_interval,
     };
 
     type = &types[kind];
 
-    profile->value_types[STACK_COUNT] = type->values[STACK_COUNT];
-    profile->value_types[STACK_NANOSECONDS] = type->values[STACK_NANOSECONDS];
-    profile->n_value_types = STACK_VALUES;
-    profile->default_value_type = STACK_NANOSECONDS;
+    memcpy(profile->value_types, type->values, sizeof(type->values));
+    profile->n_value_types = type->shape.n_values;
+    profile->default_value_type = (options & NPROF_ALLOCS_FIRST) != 0
+                                      ? HEAP_ALLOC_SPACE
+                                      : type->default_value;
     profile->period_type = type->period;
     profile->period = periods[kind];
+}
+
+
+/* A value as a whole number. */
+static int64_t
+value_round(int64_t value, unsigned fraction_bits)
+{
+    int64_t one = INT64_C(1) << fraction_bits;
+
+    return (value + (value < 0 ? -one / 2 : one / 2)) / one;
+}
+
+
+void
+profile_type_round(struct stack_profile *profile, enum nprof_job_kind kind)
+{
+    bool                            any;
+    size_t                          i, n = 0;
+    uint32_t                        v;
+    struct profile_sample          *sample;
+    const struct stack_table_shape *shape = &types[kind].shape;
+
+    for (i = 0; i < profile->n_samples; i++) {
+        sample = &profile->samples[i];
+        any = false;
+
+        for (v = 0; v < shape->n_values; v++) {
+            sample->values[v]
+                = value_round(sample->values[v], shape->fraction_bits[v]);
+            any |= sample->values[v] != 0;
+        }
+
+        if (any) {
+            profile->samples[n++] = *sample;
+        }
+    }
+
+    profile->n_samples = n;
 }
 
 
@@ -81,22 +140,6 @@ static const struct foreign_type {
     uint32_t                  shown;
     struct profile_value_type period;
 } foreign_types[] = {
-    {"heap",
-     {{"alloc_objects", "count"},
-      {"alloc_space", "bytes"},
-      {"inuse_objects", "count"},
-      {"inuse_space", "bytes"}},
-     4,
-     3,
-     {"space", "bytes"}},
-    {"allocs",
-     {{"alloc_objects", "count"},
-      {"alloc_space", "bytes"},
-      {"inuse_objects", "count"},
-      {"inuse_space", "bytes"}},
-     4,
-     1,
-     {"space", "bytes"}},
     {"block",
      {{"contentions", "count"}, {"delay", "nanoseconds"}},
      2,
@@ -153,8 +196,8 @@ profile_type_gauges(enum nprof_job_kind kind)
 }
 
 
-const struct stack_table_bounds *
-profile_type_bounds(enum nprof_job_kind kind)
+const struct stack_table_shape *
+profile_type_shape(enum nprof_job_kind kind)
 {
-    return &types[kind].bounds;
+    return &types[kind].shape;
 }

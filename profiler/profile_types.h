@@ -16,16 +16,25 @@
 
 
 /*
- * Sets sample types and period of a profile of that kind; rate is that of CPU
- * samples per second.
+ * Sets sample types and period of a profile of that kind, as options (enum
+ * nprof_profile_option) and configuration want them.
  */
 void profile_type_describe(struct stack_profile *profile,
-                           enum nprof_job_kind kind, uint32_t rate);
+                           enum nprof_job_kind kind, unsigned options,
+                           const struct nprof_config *config);
 
 /* The same of a profile that Go has and a worker has not, by its name there;
    false if it is none. */
 bool profile_type_describe_foreign(struct stack_profile *profile,
                                    const char           *name);
+
+/*
+ * Rounds the values of a profile of that kind to whole numbers, once they are
+ * summed up: so far they have the fractions that its table has. Samples that
+ * nothing is left of are taken out. The profile's samples are changed.
+ */
+void profile_type_round(struct stack_profile *profile,
+                        enum nprof_job_kind   kind);
 
 /* Its name in configuration and status, static. */
 const char *profile_type_name(enum nprof_job_kind kind);
@@ -36,8 +45,8 @@ const char *profile_type_name(enum nprof_job_kind kind);
  */
 uint32_t profile_type_gauges(enum nprof_job_kind kind);
 
-/* The bounds of its table, static. */
-const struct stack_table_bounds *profile_type_bounds(enum nprof_job_kind kind);
+/* The shape of its table, static. */
+const struct stack_table_shape *profile_type_shape(enum nprof_job_kind kind);
 
 
 #endif /* NPROF_PROFILE_TYPES_H */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/heap_capture.h"
 #include "profile_types.h"
 #include "profiler_state.h"
 #include "profiler_thread.h"
@@ -25,6 +26,7 @@ static void labels_start(struct profiler *profiler);
 static void stall_start(struct profiler *profiler);
 static void wall_start(struct profiler *profiler);
 static void sampling_start(struct profiler *profiler);
+static void heap_start(struct profiler *profiler);
 static void warnings_join(struct profiler *profiler);
 
 
@@ -59,7 +61,7 @@ tables_create(struct profiler *profiler)
         }
 
         profiler->tables[kind]
-            = stack_table_create(&profiler_modules, profile_type_bounds(kind));
+            = stack_table_create(&profiler_modules, profile_type_shape(kind));
         if (profiler->tables[kind] == NULL) {
             return -ENOMEM;
         }
@@ -103,6 +105,7 @@ profiler_create(struct nprof *nprof, struct profiler **created)
     stall_start(profiler);
     wall_start(profiler);
     sampling_start(profiler);
+    heap_start(profiler);
     warnings_join(profiler);
 
     *created = profiler;
@@ -257,7 +260,7 @@ sampling_start(struct profiler *profiler)
     rc = thread_list_open(&profiler->threads,
                           cpu ? (uint64_t) profiler->period_ns : 0);
     if (rc != 0) {
-        for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        for (kind = 0; kind < NPROF_JOB_HEAP; kind++) {
             warn(profiler, kind,
                  "no %s samples: open(/proc/self/task) failed (%d: %s)",
                  kind == NPROF_JOB_CPU ? "CPU" : profile_type_name(kind), -rc,
@@ -280,6 +283,38 @@ sampling_start(struct profiler *profiler)
              "no CPU samples: no %s for the main thread (%d: %s)",
              profiler->threads.jitter ? "schedstat" : "timer", rc,
              strerrordesc_np(rc));
+    }
+}
+
+
+/* After the first look for threads: that knows the bounds of the main thread's
+   stack. */
+static void
+heap_start(struct profiler *profiler)
+{
+    int         rc;
+    const char *missing;
+
+    if (!profiler_collects(profiler, NPROF_JOB_HEAP)) {
+        return;
+    }
+
+    rc = heap_profile_start(&profiler->heap,
+                            profiler->nprof->config.heap_interval,
+                            profiler->tables[NPROF_JOB_HEAP],
+                            profiler->unwinder, &profiler->stack, &missing);
+
+    if (missing != NULL) {
+        warn(profiler, NPROF_JOB_HEAP, "no heap samples: %s", missing);
+
+    } else if (rc != 0) {
+        warn(profiler, NPROF_JOB_HEAP,
+             "heap samples lack: malloc() can't be hooked everywhere (%d: %s)",
+             -rc, strerrordesc_np(-rc));
+
+    } else if (heap_capture_missing() != NULL) {
+        warn(profiler, NPROF_JOB_HEAP,
+             "heap samples of threads lack stacks: %s", heap_capture_missing());
     }
 }
 

@@ -59,7 +59,7 @@ snapshot_write(struct profiler *profiler, uint32_t types, bool leaving,
             break;
         }
 
-        profile_type_describe(profile, kind, profiler->nprof->config.rate);
+        profile_type_describe(profile, kind, 0, &profiler->nprof->config);
 
         if (leaving) {
             values_drop(profile, profile_type_gauges(kind));

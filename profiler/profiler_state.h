@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#include "heap/heap_profile.h"
 #include "looker_thread.h"
 #include "profiler_job.h"
 #include "profiler_status.h"
@@ -43,8 +44,9 @@ struct profiler {
     /* One for each type that is collected, else NULL. */
     struct stack_table *tables[NPROF_PROFILES];
 
-    struct stall_watch stalls;
-    struct wall_poll   wall;
+    struct stall_watch  stalls;
+    struct wall_poll    wall;
+    struct heap_profile heap;
 
     struct profiler_counters counters;
 

@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include "export/upload_status.h"
+#include "heap/heap_capture.h"
+#include "heap/live_set.h"
 #include "instance/instance_memory.h"
 #include "nprof_build_id.h"
+#include "process_memory.h"
 #include "profile_types.h"
 #include "profiler_status.h"
 #include "sample/handler_cost.h"
@@ -153,6 +156,41 @@ print_stall(FILE *out, const struct profiler_report *report)
             report->config->stall_threshold_ms, report->stalls->stalls,
             report->stalls->ns, report->stalls->samples, report->stalls->lost);
     print_degraded(out, report->degraded[NPROF_JOB_STALL]);
+}
+
+
+static void
+print_heap(FILE *out, const struct profiler_report *report)
+{
+    fprintf(out,
+            ",\n \"heap\": {\"interval\": %" PRIu32 ", \"samples\": %" PRIu64
+            ", \"complete\": %" PRIu64 ", \"dropped\": %" PRIu64
+            ", \"live\": %" PRIu32 ", \"live_limit\": %d"
+            ", \"missed_free\": %" PRIu64 ", \"table_full\": %" PRIu64,
+            report->config->heap_interval, report->heap->samples,
+            report->heap->complete, atomic_load(&heap_counters.dropped),
+            atomic_load(&live_counters.live), LIVE_SET_MAX,
+            atomic_load(&live_counters.missed_free),
+            atomic_load(&live_counters.table_full));
+    print_degraded(out, report->degraded[NPROF_JOB_HEAP]);
+}
+
+
+/* What the heap profile can't see is in the process's memory all the same. */
+static void
+print_memory(FILE *out)
+{
+    struct process_memory memory;
+
+    process_memory_read(&memory);
+
+    fprintf(out,
+            ",\n \"memory\": {\"resident\": %" PRIu64
+            ", \"anonymous\": %" PRIu64 ", \"shared\": %" PRIu64
+            ", \"mapped_zones\": %" PRIu64 ", \"mapped_private\": %" PRIu64
+            ", \"mapped_code\": %" PRIu64 "}",
+            memory.resident, memory.anonymous, memory.shared,
+            memory.mapped_zones, memory.mapped_private, memory.mapped_code);
 }
 
 
@@ -409,6 +447,12 @@ print_report(FILE *out, const struct profiler_report *report)
         print_stall(out, report);
         print_loop(out);
     }
+
+    if (report->tables[NPROF_JOB_HEAP] != NULL) {
+        print_heap(out, report);
+    }
+
+    print_memory(out);
 
     fprintf(out,
             ",\n \"threads\": {\"sampled\": %" PRIu32

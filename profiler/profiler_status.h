@@ -14,6 +14,7 @@
 
 #include "aggregate/stack_table.h"
 #include "export/upload_settings.h"
+#include "heap/heap_profile.h"
 #include "looker_thread.h"
 #include "nprof.h"
 #include "sample/label_set.h"
@@ -55,6 +56,7 @@ struct profiler_report {
     const struct thread_list       *threads;
     const struct stall_counters    *stalls;
     const struct wall_counters     *wall;
+    const struct heap_profile      *heap;
 
     /* Dropped also has what threads without a cell (thread_label.h) applied. */
     struct label_counters labels;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "futex_wait.h"
+#include "heap/heap_hook.h"
 #include "instance_uploads.h"
 #include "nprof_clock.h"
 #include "profiler_snapshot.h"
@@ -104,13 +105,25 @@ profiler_wait(struct profiler *profiler)
 }
 
 
+/* In modules that came, too. */
+static void
+hooks_install(struct profiler *profiler)
+{
+    (void) mask_hook_install();
+
+    if (profiler->heap.sampling) {
+        (void) heap_hook_install();
+    }
+}
+
+
 /* The modules that came may have been on their way still when they were seen. */
 static void
 hooks_again(struct profiler *profiler)
 {
     if (profiler->hook_scans > 0) {
         profiler->hook_scans--;
-        (void) mask_hook_install();
+        hooks_install(profiler);
     }
 }
 
@@ -131,7 +144,8 @@ signal_check(struct profiler *profiler)
     atomic_store(&signal_state.lost, true);
     thread_list_disarm(&profiler->threads);
 
-    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+    /* the heap's samples need none */
+    for (kind = 0; kind < NPROF_JOB_HEAP; kind++) {
         snprintf(profiler->warnings[kind], sizeof(profiler->warnings[kind]),
                  "no samples of running threads: other code took signal %d",
                  signal_number());
@@ -372,6 +386,7 @@ drain_line(struct profiler *profiler)
             }
         }
 
+        heap_profile_line(&profiler->heap);
         changed = module_table_update(&profiler_modules);
 
         if (!changed) {
@@ -379,8 +394,7 @@ drain_line(struct profiler *profiler)
         }
 
         stack_unwinder_flush(profiler->unwinder);
-        /* of modules that came, too */
-        (void) mask_hook_install();
+        hooks_install(profiler);
         profiler->hook_scans = HOOK_SCANS;
     }
 }
@@ -417,6 +431,7 @@ profiler_drain(struct profiler *profiler)
 
     /* before the line is drawn: the samples of these are all there */
     stalls = loop_stalls_written();
+    heap_profile_before_line(&profiler->heap);
     drain_line(profiler);
 
     for (i = 0; i < profiler->threads.n_slots; i++) {
@@ -431,6 +446,8 @@ profiler_drain(struct profiler *profiler)
     if (profiler_collects(profiler, NPROF_JOB_STALL)) {
         stall_watch_settle(&profiler->stalls, stalls);
     }
+
+    heap_profile_drain(&profiler->heap, &profiler_modules);
 
     if (module_table_forget(&profiler_modules)) {
         stack_unwinder_flush(profiler->unwinder);
@@ -467,6 +484,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->own_cpu_ns = (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID);
     report->export_cpu_ns = atomic_load(&profiler->nprof->export_cpu_ns);
     report->wall = &profiler->wall.counters;
+    report->heap = &profiler->heap;
     label_set_count(&report->labels);
     report->labels.dropped += atomic_load(&thread_labels.refused);
     report->looker = NULL;

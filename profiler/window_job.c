@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "encode/heap_text.h"
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "instance/history.h"
@@ -151,6 +152,7 @@ profile_encode(struct nprof_job *job, struct stack_merge *merge,
                const struct stack_profile *times)
 {
     int                  rc;
+    char                *text;
     uint8_t             *bytes;
     struct nprof        *nprof = job->nprof;
     struct stack_profile profile;
@@ -161,11 +163,22 @@ profile_encode(struct nprof_job *job, struct stack_merge *merge,
     }
 
     stack_merge_profile(merge, &profile);
-    profile_type_describe(&profile, job->kind, nprof->config.rate);
+    profile_type_describe(&profile, job->kind, job->window.options,
+                          &nprof->config);
+    profile_type_round(&profile, job->kind);
     profile.time_ns = times->time_ns;
     profile.duration_ns = times->duration_ns;
 
     module_registry_open_files(&nprof->registry);
+
+    if (job->window.options & NPROF_AS_TEXT) {
+        rc = heap_text(&profile, nprof->symbolizer, &text, &job->len);
+        if (rc == 0) {
+            job->data = text;
+        }
+
+        return rc;
+    }
 
     rc = pprof_encode(&profile, nprof->symbolizer, EXPORT_GZIP_LEVEL, &bytes,
                       &job->len);

@@ -4,6 +4,8 @@
  */
 
 
+#include "heap/heap_capture.h"
+#include "heap/live_set.h"
 #include "sample/handler_cost.h"
 #include "worker_counters.h"
 
@@ -103,6 +105,12 @@ worker_counters_store(const struct profiler_report *report,
         {WORKER_STALL_NS, report->stalls->ns},
         {WORKER_STALL_SAMPLES, report->stalls->samples},
         {WORKER_STALL_LOST, report->stalls->lost},
+        {WORKER_HEAP_SAMPLES, report->heap->samples},
+        {WORKER_HEAP_COMPLETE, report->heap->complete},
+        {WORKER_HEAP_DROPPED, atomic_load(&heap_counters.dropped)},
+        {WORKER_HEAP_MISSED_FREE, atomic_load(&live_counters.missed_free)},
+        {WORKER_HEAP_TABLE_FULL, atomic_load(&live_counters.table_full)},
+        {WORKER_HEAP_LIVE, atomic_load(&live_counters.live)},
         {WORKER_THREADS, threads},
         {WORKER_THREADS_UNSAMPLED, report->threads->unsampled},
         {WORKER_PROFILER_CPU_NS, report->own_cpu_ns},

@@ -41,8 +41,6 @@ struct stack_entry {
 
     /* The thread's "[other]". */
     bool other;
-
-    int64_t values[STACK_VALUES];
 };
 
 
@@ -57,10 +55,13 @@ struct stack_key {
 
 struct stack_table {
     const struct module_table *modules;
-    struct stack_table_bounds  bounds;
+    struct stack_table_shape   shape;
 
     struct stack_entry *entries;
     uint32_t            n_entries;
+
+    /* shape.n_values of each entry. */
+    int64_t *values;
 
     uint64_t *packed;
     uint32_t  n_packed;
@@ -85,13 +86,15 @@ struct stack_snapshot {
     int64_t time_ns;
 
     uint32_t n_entries;
-    int64_t  values[][STACK_VALUES];
+
+    /* As those of the table. */
+    int64_t values[];
 };
 
 
 struct stack_table *
-stack_table_create(const struct module_table       *modules,
-                   const struct stack_table_bounds *bounds)
+stack_table_create(const struct module_table      *modules,
+                   const struct stack_table_shape *shape)
 {
     struct stack_table *table;
 
@@ -102,13 +105,15 @@ stack_table_create(const struct module_table       *modules,
 
     /* large, and so mapped: pages that were never used cost nothing */
     table->modules = modules;
-    table->bounds = *bounds;
-    table->hash_mask = bounds->stacks_max * 2 - 1;
-    table->entries = calloc(bounds->stacks_max, sizeof(table->entries[0]));
-    table->packed = calloc(bounds->frames_max, sizeof(table->packed[0]));
+    table->shape = *shape;
+    table->hash_mask = shape->stacks_max * 2 - 1;
+    table->entries = calloc(shape->stacks_max, sizeof(table->entries[0]));
+    table->values = calloc((size_t) shape->stacks_max * shape->n_values,
+                           sizeof(table->values[0]));
+    table->packed = calloc(shape->frames_max, sizeof(table->packed[0]));
     table->hash = calloc(table->hash_mask + 1, sizeof(table->hash[0]));
 
-    if (table->entries == NULL || table->packed == NULL
+    if (table->entries == NULL || table->values == NULL || table->packed == NULL
         || table->hash == NULL) {
         stack_table_destroy(table);
         return NULL;
@@ -122,6 +127,7 @@ void
 stack_table_destroy(struct stack_table *table)
 {
     free(table->entries);
+    free(table->values);
     free(table->packed);
     free(table->hash);
     span_log_destroy(table->spans);
@@ -251,9 +257,8 @@ stack_entry_of(struct stack_table *table, const struct stack_key *key,
     }
 
     /* each thread's "[other]" has its place kept */
-    entries_max
-        = table->bounds.stacks_max - (reserve ? 0 : STACK_TABLE_THREADS);
-    frames_max = table->bounds.frames_max - (reserve ? 0 : STACK_TABLE_THREADS);
+    entries_max = table->shape.stacks_max - (reserve ? 0 : STACK_TABLE_THREADS);
+    frames_max = table->shape.frames_max - (reserve ? 0 : STACK_TABLE_THREADS);
 
     if (table->n_entries >= entries_max
         || table->n_packed + key->n > frames_max) {
@@ -344,23 +349,48 @@ stack_table_find_mark(struct stack_table *table, const char *thread,
 }
 
 
-void
-stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
-                  int64_t nanoseconds)
+/* The values of an entry. */
+static int64_t *
+entry_values(const struct stack_table *table, uint32_t index)
 {
-    struct stack_entry *entry;
+    return &table->values[(size_t) index * table->shape.n_values];
+}
+
+
+void
+stack_table_change(struct stack_table *table, uint32_t index,
+                   const int64_t *values)
+{
+    uint32_t v;
+    int64_t *sums;
 
     if (index == STACK_TABLE_NONE) {
         return;
     }
 
-    entry = &table->entries[index];
-    entry->values[STACK_COUNT] += count;
-    entry->values[STACK_NANOSECONDS] += nanoseconds;
+    sums = entry_values(table, index);
 
-    if (entry->other) {
-        table->overflows += (uint64_t) count;
+    for (v = 0; v < table->shape.n_values; v++) {
+        sums[v] += values[v];
     }
+
+    if (table->entries[index].other) {
+        table->overflows += (uint64_t) values[STACK_COUNT]
+                            >> table->shape.fraction_bits[STACK_COUNT];
+    }
+}
+
+
+void
+stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
+                  int64_t nanoseconds)
+{
+    const int64_t values[STACK_VALUES] = {
+        [STACK_COUNT] = count,
+        [STACK_NANOSECONDS] = nanoseconds,
+    };
+
+    stack_table_change(table, index, values);
 }
 
 
@@ -404,7 +434,7 @@ stack_table_used(const struct stack_table *table)
 uint32_t
 stack_table_limit(const struct stack_table *table)
 {
-    return table->bounds.stacks_max;
+    return table->shape.stacks_max;
 }
 
 
@@ -419,7 +449,8 @@ size_t
 stack_table_memory(const struct stack_table *table)
 {
     return table->n_entries
-               * (sizeof(table->entries[0]) + sizeof(table->hash[0]))
+               * (sizeof(table->entries[0]) + sizeof(table->hash[0])
+                  + table->shape.n_values * sizeof(table->values[0]))
            + table->n_packed * sizeof(table->packed[0]) + sizeof(*table);
 }
 
@@ -427,22 +458,20 @@ stack_table_memory(const struct stack_table *table)
 struct stack_snapshot *
 stack_table_snapshot(const struct stack_table *table)
 {
-    uint32_t               i;
+    size_t                 size;
     struct stack_snapshot *snapshot;
 
-    snapshot = malloc(sizeof(*snapshot)
-                      + table->n_entries * sizeof(snapshot->values[0]));
+    size = (size_t) table->n_entries * table->shape.n_values
+           * sizeof(table->values[0]);
+
+    snapshot = malloc(sizeof(*snapshot) + size);
     if (snapshot == NULL) {
         return NULL;
     }
 
     snapshot->time_ns = clock_ns(CLOCK_MONOTONIC);
     snapshot->n_entries = table->n_entries;
-
-    for (i = 0; i < table->n_entries; i++) {
-        memcpy(snapshot->values[i], table->entries[i].values,
-               sizeof(snapshot->values[i]));
-    }
+    memcpy(snapshot->values, table->values, size);
 
     return snapshot;
 }
@@ -455,21 +484,23 @@ stack_snapshot_free(struct stack_snapshot *snapshot)
 }
 
 
-/* Whether the entry grew since the snapshot, and by how much. */
+/* Whether the entry changed since the snapshot, and by how much. */
 static bool
 entry_growth(const struct stack_table *table, uint32_t i,
              const struct stack_snapshot *since, int64_t *values)
 {
-    unsigned v;
     bool     grew;
+    uint32_t v, n;
 
     grew = false;
+    n = table->shape.n_values;
 
-    for (v = 0; v < STACK_VALUES; v++) {
-        values[v] = table->entries[i].values[v];
+    for (v = 0; v < n; v++) {
+        values[v] = entry_values(table, i)[v];
         if (since != NULL && i < since->n_entries) {
-            values[v] -= since->values[i][v];
+            values[v] -= since->values[(size_t) i * n + v];
         }
+
         grew |= values[v] != 0;
     }
 
@@ -519,7 +550,7 @@ stack_table_profile(const struct stack_table    *table,
 {
     char                  *threads;
     size_t                 n_samples, n_frames;
-    int64_t                values[STACK_VALUES];
+    int64_t                values[STACK_PROFILE_MAX_VALUES] = {0};
     uint32_t               i, f;
     struct stack_entry    *entry;
     struct stack_frame    *frames;

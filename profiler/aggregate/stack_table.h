@@ -2,9 +2,10 @@
 /*
  * A cumulative table of a worker: how often each stack was seen, and what it
  * cost, from the worker's start on. Each type of profile has a table of its
- * own, with bounds of its own: one can't take the other's room. Nothing is ever
- * taken out or set back, so a profile over a window is the difference of two
- * snapshots, and any number of readers have windows of their own.
+ * own, with bounds of its own: one can't take the other's room. No stack is ever
+ * taken out, and no value set back (those of memory in use go down as they went
+ * up), so a profile over a window is the difference of two snapshots, and any
+ * number of readers have windows of their own.
  *
  * Profiler thread only. Bounds: a number of stacks, and of their frames in all,
  * 8 bytes each; a stack beyond them is counted under its thread's "[other]".
@@ -22,10 +23,20 @@
 #include "stack_profile.h"
 
 
-/* Bounds of a table; stacks_max is a power of two. */
-struct stack_table_bounds {
+/* Bounds and values of a table; stacks_max is a power of two. */
+struct stack_table_shape {
     uint32_t stacks_max;
     uint32_t frames_max;
+
+    /* Values of a stack, at most STACK_PROFILE_MAX_VALUES. */
+    uint32_t n_values;
+
+    /*
+     * Bits of each value that are behind the binary point while it is summed
+     * up, in the table and its profiles, and over workers: a weight is no whole
+     * number. See profile_type_round().
+     */
+    unsigned char fraction_bits[STACK_PROFILE_MAX_VALUES];
 };
 
 /* Names of threads that are told apart; more share the last one. Each has an
@@ -33,7 +44,7 @@ struct stack_table_bounds {
 #define STACK_TABLE_THREADS 256
 
 
-/* The values of a stack. */
+/* The values of a stack, in all tables but the heap's. */
 enum {
     STACK_COUNT = 0,
     STACK_NANOSECONDS,
@@ -52,8 +63,8 @@ struct stack_snapshot;
 
 
 /* NULL if there is no memory. modules outlives the table. */
-struct stack_table *stack_table_create(const struct module_table       *modules,
-                                       const struct stack_table_bounds *bounds);
+struct stack_table *stack_table_create(const struct module_table      *modules,
+                                       const struct stack_table_shape *shape);
 
 void stack_table_destroy(struct stack_table *table);
 
@@ -72,7 +83,11 @@ uint32_t stack_table_find(struct stack_table *table, const char *thread,
 uint32_t stack_table_find_mark(struct stack_table *table, const char *thread,
                                enum stack_frame_kind mark);
 
-/* Adds to the values of a stack that was found. */
+/* Adds to all values of a stack that was found. */
+void stack_table_change(struct stack_table *table, uint32_t index,
+                        const int64_t *values);
+
+/* The same in a table of two. */
 void stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
                        int64_t nanoseconds);
 

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 
-/* Profiles, and bytes of them. */
-#define UPLOAD_QUEUE_MAX 10
+/* Profiles, and bytes of them: Pyroscope gets four types of three versions. */
+#define UPLOAD_QUEUE_MAX 16
 #define UPLOAD_QUEUE_BYTES (16 * 1024 * 1024)
 
 

@@ -219,7 +219,8 @@ step_period(struct step *step)
         }
 
         stack_merge_profile(&step->merges[PERIOD][kind], &profiles[kind]);
-        profile_type_describe(&profiles[kind], kind, leader->config->rate);
+        profile_type_describe(&profiles[kind], kind, 0, leader->config);
+        profile_type_round(&profiles[kind], kind);
         profiles[kind].time_ns = period.start_ns;
         profiles[kind].duration_ns
             = step->next.monotonic_ns - step->bases[PERIOD].monotonic_ns;

@@ -42,7 +42,7 @@ totals_write(struct stack_merge *merges, struct parcel_file *file)
 
     for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
         rc = stack_merge_shrink(&merges[kind],
-                                profile_type_bounds(kind)->stacks_max,
+                                profile_type_shape(kind)->stacks_max,
                                 profile_type_gauges(kind));
         if (rc == 0) {
             stack_merge_profile(&merges[kind], &profile);

@@ -159,7 +159,8 @@ ngx_int_t ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
 ngx_int_t ngx_http_profiler_run_window(ngx_http_request_t        *r,
                                        enum nprof_job_kind        kind,
                                        const struct nprof_window *window,
-                                       ngx_uint_t seconds, ngx_str_t *filename);
+                                       ngx_uint_t seconds, ngx_str_t *type,
+                                       ngx_str_t *filename);
 
 
 /* profiles (ngx_http_profiler_profile.c) */
@@ -170,6 +171,26 @@ ngx_int_t ngx_http_profiler_stall(ngx_http_request_t *r);
 /* those of Go that a worker has nothing for: empty, since tools that scrape
    them take a 404 for an error */
 ngx_int_t ngx_http_profiler_foreign(ngx_http_request_t *r);
+
+/* what the window is of, besides seconds; what is wrong with it, or NULL */
+const char *ngx_http_profiler_window(ngx_http_request_t  *r,
+                                     struct nprof_window *window);
+
+/* the arguments of profiles that are no windows unless seconds, else 0, are
+   given; what is wrong with them, or NULL */
+const char *ngx_http_profiler_check_args(ngx_http_request_t *r,
+                                         ngx_uint_t         *debug,
+                                         ngx_uint_t         *seconds);
+
+/* one of what is not collected; options are of enum nprof_profile_option */
+ngx_int_t ngx_http_profiler_empty(ngx_http_request_t *r,
+                                  enum nprof_job_kind kind, ngx_uint_t options,
+                                  ngx_str_t *filename);
+
+
+/* the heap's profiles (ngx_http_profiler_heap.c) */
+ngx_int_t ngx_http_profiler_heap(ngx_http_request_t *r);
+ngx_int_t ngx_http_profiler_allocs(ngx_http_request_t *r);
 
 
 extern ngx_str_t ngx_http_profiler_octets;

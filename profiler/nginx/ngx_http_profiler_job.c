@@ -97,12 +97,13 @@ ngx_http_profiler_run(ngx_http_request_t *r, enum nprof_job_kind kind,
 ngx_int_t
 ngx_http_profiler_run_window(ngx_http_request_t *r, enum nprof_job_kind kind,
                              const struct nprof_window *window,
-                             ngx_uint_t seconds, ngx_str_t *filename)
+                             ngx_uint_t seconds, ngx_str_t *type,
+                             ngx_str_t *filename)
 {
     ngx_err_t                err;
     ngx_http_profiler_ctx_t *ctx;
 
-    ctx = ngx_http_profiler_create_ctx(r, &ngx_http_profiler_octets, filename);
+    ctx = ngx_http_profiler_create_ctx(r, type, filename);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

@@ -105,6 +105,16 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
       ngx_http_profiler_stall,
       "what held event loops up, over ?seconds=N (30)" },
 
+    { ngx_string("heap"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_heap,
+      "memory in use of all workers; what was allocated over ?seconds=N" },
+
+    { ngx_string("allocs"),
+      NGX_HTTP_GET|NGX_HTTP_HEAD,
+      ngx_http_profiler_allocs,
+      "the same, allocations first: all since the start" },
+
     { ngx_string("symbol"),
       NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
       ngx_http_profiler_symbol,
@@ -127,16 +137,6 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
       "profiles of the past that profiler_store keeps" },
 
     /* empty, and not listed */
-    { ngx_string("heap"),
-      NGX_HTTP_GET|NGX_HTTP_HEAD,
-      ngx_http_profiler_foreign,
-      NULL },
-
-    { ngx_string("allocs"),
-      NGX_HTTP_GET|NGX_HTTP_HEAD,
-      ngx_http_profiler_foreign,
-      NULL },
-
     { ngx_string("block"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_foreign,

@@ -25,15 +25,10 @@ static ngx_int_t   ngx_http_profiler_profile(ngx_http_request_t *r,
                                              enum nprof_job_kind kind,
                                              ngx_str_t          *filename);
 static ngx_int_t   ngx_http_profiler_seconds(ngx_http_request_t *r);
-static const char *ngx_http_profiler_window(ngx_http_request_t  *r,
-                                            struct nprof_window *window);
 static const char *ngx_http_profiler_past(ngx_http_request_t  *r,
                                           struct nprof_window *window,
                                           ngx_str_t *last, ngx_str_t *from);
 static int64_t ngx_http_profiler_time(ngx_http_request_t *r, ngx_str_t *value);
-static ngx_int_t ngx_http_profiler_empty(ngx_http_request_t *r,
-                                         enum nprof_job_kind kind,
-                                         ngx_str_t          *filename);
 
 
 ngx_str_t ngx_http_profiler_octets = ngx_string("application/octet-stream");
@@ -43,18 +38,15 @@ static ngx_str_t ngx_http_profiler_plain
 
 
 /* profiles of Go that a worker has nothing for */
-static ngx_http_profiler_foreign_t ngx_http_profiler_foreign_names[] = {
-    {ngx_string("heap"), ngx_string("heap-delta"), "heap profile: total 0\n"},
-    {ngx_string("allocs"), ngx_string("allocs-delta"),
-     "allocs profile: total 0\n"},
-    {ngx_string("block"), ngx_string("block-delta"),
-     "block profile: total 0\n"},
-    {ngx_string("mutex"), ngx_string("mutex-delta"),
-     "mutex profile: total 0\n"},
-    {ngx_string("goroutine"), ngx_string("goroutine-delta"),
-     "goroutine profile: total 0\n"},
-    {ngx_string("threadcreate"), ngx_string("threadcreate-delta"),
-     "threadcreate profile: total 0\n"}};
+static ngx_http_profiler_foreign_t ngx_http_profiler_foreign_names[]
+    = {{ngx_string("block"), ngx_string("block-delta"),
+        "block profile: total 0\n"},
+       {ngx_string("mutex"), ngx_string("mutex-delta"),
+        "mutex profile: total 0\n"},
+       {ngx_string("goroutine"), ngx_string("goroutine-delta"),
+        "goroutine profile: total 0\n"},
+       {ngx_string("threadcreate"), ngx_string("threadcreate-delta"),
+        "threadcreate profile: total 0\n"}};
 
 
 #define NGX_HTTP_PROFILER_FOREIGN            \
@@ -118,10 +110,11 @@ ngx_http_profiler_profile(ngx_http_request_t *r, enum nprof_job_kind kind,
     }
 
     if (!ngx_profiler_worker_collects(kind)) {
-        return ngx_http_profiler_empty(r, kind, filename);
+        return ngx_http_profiler_empty(r, kind, 0, filename);
     }
 
-    return ngx_http_profiler_run_window(r, kind, &window, seconds, filename);
+    return ngx_http_profiler_run_window(r, kind, &window, seconds,
+                                        &ngx_http_profiler_octets, filename);
 }
 
 
@@ -142,8 +135,7 @@ ngx_http_profiler_seconds(ngx_http_request_t *r)
 }
 
 
-/* What the window is of, besides seconds; what is wrong with it, or NULL. */
-static const char *
+const char *
 ngx_http_profiler_window(ngx_http_request_t *r, struct nprof_window *window)
 {
     ngx_int_t worker;
@@ -325,9 +317,9 @@ ngx_http_profiler_send_empty(ngx_http_request_t *r, int rc, void *data,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_profiler_empty(ngx_http_request_t *r, enum nprof_job_kind kind,
-                        ngx_str_t *filename)
+                        ngx_uint_t options, ngx_str_t *filename)
 {
     int                         rc;
     void                       *data;
@@ -342,22 +334,22 @@ ngx_http_profiler_empty(ngx_http_request_t *r, enum nprof_job_kind kind,
             "the profiler could not be loaded, see nginx's log");
     }
 
-    rc = library->empty_profile(kind, &data, &len);
+    rc = library->empty_profile(kind, options, &data, &len);
 
     return ngx_http_profiler_send_empty(r, rc, data, len, filename);
 }
 
 
-/* The parameters of profiles that are no windows of their own. */
-static const char *
+const char *
 ngx_http_profiler_check_args(ngx_http_request_t *r, ngx_uint_t *debug,
-                             ngx_uint_t *delta)
+                             ngx_uint_t *seconds)
 {
-    ngx_int_t seconds;
-    ngx_str_t value;
+    ngx_int_t            n;
+    ngx_str_t            value;
+    ngx_profiler_conf_t *pcf;
 
     *debug = 0;
-    *delta = 0;
+    *seconds = 0;
 
     if (ngx_http_arg(r, (u_char *) "debug", 5, &value) == NGX_OK) {
         *debug = ngx_atoi(value.data, value.len) > 0;
@@ -368,9 +360,9 @@ ngx_http_profiler_check_args(ngx_http_request_t *r, ngx_uint_t *debug,
         return NULL;
     }
 
-    seconds = ngx_atoi(value.data, value.len);
+    n = ngx_atoi(value.data, value.len);
 
-    if (seconds <= 0) {
+    if (n <= 0) {
         return "invalid value for \"seconds\" - must be a positive integer";
     }
 
@@ -378,7 +370,14 @@ ngx_http_profiler_check_args(ngx_http_request_t *r, ngx_uint_t *debug,
         return "seconds and debug params are incompatible";
     }
 
-    *delta = seconds;
+    pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                               ngx_profiler_module);
+
+    if (n > pcf->max_seconds) {
+        return "seconds is larger than profiler_max_seconds";
+    }
+
+    *seconds = n;
 
     return NULL;
 }
@@ -415,17 +414,10 @@ ngx_http_profiler_foreign(ngx_http_request_t *r)
     ngx_uint_t                   debug, delta;
     const char                  *wrong;
     ngx_str_t                   *filename;
-    ngx_profiler_conf_t         *pcf;
     ngx_http_profiler_foreign_t *foreign;
 
     foreign = ngx_http_profiler_find_foreign(r);
-    pcf = (ngx_profiler_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
-                                               ngx_profiler_module);
     wrong = ngx_http_profiler_check_args(r, &debug, &delta);
-
-    if (wrong == NULL && delta > (ngx_uint_t) pcf->max_seconds) {
-        wrong = "seconds is larger than profiler_max_seconds";
-    }
 
     if (wrong) {
         return ngx_http_profiler_send_error(r, NGX_HTTP_BAD_REQUEST, wrong);

@@ -25,6 +25,8 @@ typedef struct {
     ngx_msec_t stall_threshold;
     /* enum nprof_cpu_engine */
     ngx_uint_t cpu_engine;
+    /* bytes; NPROF_HEAP_EVERY: each allocation is sampled */
+    size_t heap_interval;
 
     /* the longest window that a client may ask for */
     ngx_int_t max_seconds;

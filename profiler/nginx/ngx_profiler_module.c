@@ -27,11 +27,13 @@ static char     *ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char     *ngx_profiler_check_threshold(ngx_conf_t *cf, void *post,
                                               void *data);
+static char     *ngx_profiler_check_interval(ngx_conf_t *cf, void *post,
+                                             void *data);
+static char     *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
+                                         void *conf);
 static char     *ngx_profiler_set_store(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char *ngx_profiler_check_period(ngx_conf_t *cf, void *post, void *data);
-static char *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
-                                     void *conf);
 
 
 static ngx_conf_num_bounds_t ngx_profiler_rate_bounds
@@ -45,9 +47,12 @@ static ngx_conf_post_t ngx_profiler_period_post = {ngx_profiler_check_period};
 static ngx_conf_post_t ngx_profiler_threshold_post
     = {ngx_profiler_check_threshold};
 
+static ngx_conf_post_t ngx_profiler_interval_post
+    = {ngx_profiler_check_interval};
+
 /* by enum nprof_job_kind */
 static const char *ngx_profiler_type_names[NPROF_PROFILES]
-    = {"cpu", "wall", "stall"};
+    = {"cpu", "wall", "stall", "heap"};
 
 
 /* clang-format off */
@@ -88,6 +93,13 @@ static ngx_command_t  ngx_profiler_commands[] = {
       0,
       offsetof(ngx_profiler_conf_t, cpu_engine),
       NULL },
+
+    { ngx_string("profiler_heap_interval"),
+      NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      0,
+      offsetof(ngx_profiler_conf_t, heap_interval),
+      &ngx_profiler_interval_post },
 
     { ngx_string("profiler_max_seconds"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
@@ -196,6 +208,7 @@ ngx_profiler_create_conf(ngx_cycle_t *cycle)
     conf->rate = NGX_CONF_UNSET;
     conf->stall_threshold = NGX_CONF_UNSET_MSEC;
     conf->cpu_engine = NGX_CONF_UNSET_UINT;
+    conf->heap_interval = NGX_CONF_UNSET_SIZE;
     conf->max_seconds = NGX_CONF_UNSET;
     conf->history = NGX_CONF_UNSET_SIZE;
     conf->period = NGX_CONF_UNSET_MSEC;
@@ -224,12 +237,14 @@ ngx_profiler_init_conf(ngx_cycle_t *cycle, void *conf)
     ngx_conf_init_value(pcf->rate, NPROF_RATE_DEFAULT);
     ngx_conf_init_msec_value(pcf->stall_threshold, 10);
     ngx_conf_init_uint_value(pcf->cpu_engine, NPROF_CPU_ENGINE_DEFAULT);
+    ngx_conf_init_size_value(pcf->heap_interval, NPROF_HEAP_INTERVAL_DEFAULT);
     ngx_conf_init_value(pcf->max_seconds, 300);
     ngx_conf_init_size_value(pcf->history, 16 * 1024 * 1024);
     ngx_conf_init_msec_value(pcf->period, NPROF_PERIOD_DEFAULT);
 
     if (pcf->types == 0) {
-        pcf->types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_STALL);
+        pcf->types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_HEAP)
+                     | NPROF_TYPE(NPROF_JOB_STALL);
     }
 
     return NGX_CONF_OK;
@@ -353,7 +368,6 @@ ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t  *value;
     ngx_uint_t *types, i, kind;
-    const char *reason;
 
     types = (ngx_uint_t *) ((char *) conf + cmd->offset);
 
@@ -371,19 +385,11 @@ ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
-        if (kind < NPROF_PROFILES) {
-            reason = "is given twice";
-
-        } else if (ngx_strcmp(value[i].data, "heap") == 0) {
-            reason = "is not in this build";
-
-        } else {
-            reason = "is none of cpu, wall and stall";
-        }
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "type \"%V\" in \"%V\" directive %s", &value[i],
-                           &cmd->name, reason);
+        ngx_conf_log_error(
+            NGX_LOG_EMERG, cf, 0, "type \"%V\" in \"%V\" directive %s",
+            &value[i], &cmd->name,
+            kind < NPROF_PROFILES ? "is given twice"
+                                  : "is none of cpu, heap, stall and wall");
         return NGX_CONF_ERROR;
     }
 
@@ -505,6 +511,26 @@ ngx_profiler_check_threshold(ngx_conf_t *cf, void *post, void *data)
         ngx_conf_log_error(
             NGX_LOG_EMERG, cf, 0, "value must be between %dms and %ds",
             NPROF_STALL_THRESHOLD_MIN, NPROF_STALL_THRESHOLD_MAX / 1000);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* in between the weights of small blocks would not be exact */
+static char *
+ngx_profiler_check_interval(ngx_conf_t *cf, void *post, void *data)
+{
+    size_t *interval = data;
+
+    if (*interval != NPROF_HEAP_EVERY
+        && (*interval < NPROF_HEAP_INTERVAL_MIN
+            || *interval > NPROF_HEAP_INTERVAL_MAX)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "value must be 1 or between %dk and %dm",
+                           NPROF_HEAP_INTERVAL_MIN / 1024,
+                           NPROF_HEAP_INTERVAL_MAX / (1024 * 1024));
         return NGX_CONF_ERROR;
     }
 

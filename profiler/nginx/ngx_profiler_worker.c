@@ -89,6 +89,7 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.types = conf->types;
     config.stall_threshold_ms = conf->stall_threshold;
     config.cpu_engine = conf->cpu_engine;
+    config.heap_interval = conf->heap_interval;
     config.period_ms = conf->period;
     config.history_size = conf->history;
     config.server = NGINX_VER;

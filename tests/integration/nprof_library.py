@@ -9,7 +9,7 @@ import select
 
 from nginx_instance import MODULES
 
-CPU, WALL, STALL, SYMBOL, STATUS = range(5)
+CPU, WALL, STALL, HEAP, SYMBOL, STATUS = range(6)
 TIMERS, JITTER = range(2)
 
 _POINTER = ctypes.c_void_p
@@ -32,7 +32,8 @@ _CALLS = (
     ("job_owner", _POINTER, (_POINTER,)),
     ("job_result", ctypes.c_int, (_POINTER, _POINTER, _POINTER)),
     ("job_free", None, (_POINTER,)),
-    ("empty_profile", ctypes.c_int, (ctypes.c_int, _POINTER, _POINTER)),
+    ("empty_profile", ctypes.c_int, (ctypes.c_int, ctypes.c_uint, _POINTER,
+                                     _POINTER)),
 )
 
 
@@ -40,7 +41,8 @@ class Config(ctypes.Structure):
     """struct nprof_config of nprof.h."""
 
     _fields_ = [(name, ctypes.c_uint32) for name in (
-        "rate", "types", "stall_threshold_ms", "cpu_engine", "period_ms")] + [
+        "rate", "types", "stall_threshold_ms", "cpu_engine", "heap_interval",
+        "period_ms")] + [
         ("history_size", ctypes.c_uint64), ("store_path", ctypes.c_char_p),
         ("store_max_size", ctypes.c_uint64),
         ("store_keep_seconds", ctypes.c_uint64), ("server", ctypes.c_char_p),
@@ -88,10 +90,10 @@ def upload_to(url, service=b"app"):
 
 
 def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER,
-          period_ms=60000):
+          interval=512 << 10, period_ms=60000):
     """(0 or -errno, handle)"""
     config = Config(rate, sum(1 << t for t in types), threshold, engine,
-                    period_ms=period_ms)
+                    interval, period_ms=period_ms)
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle

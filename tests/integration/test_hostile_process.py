@@ -32,8 +32,8 @@ def hostile(nginx, hostile_plugin):
     loop (/hostile) and in a pool of three threads (/pool)."""
     nginx.write_conf(
         modules=PROFILER,
-        main="profiler on; profiler_types cpu wall stall; profiler_rate 999;"
-        "thread_pool pool threads=3;",
+        main="profiler on; profiler_types cpu wall heap stall;"
+        "profiler_rate 999; profiler_heap_interval 1k; thread_pool pool threads=3;",
         http=f"count_plugin hostile {hostile_plugin};",
         server=f"""{ENDPOINT}
         location /x {{ return 200 x; }}

@@ -158,4 +158,4 @@ def test_off_is_empty_at_once(nginx, blocking):
         assert profile.samples == []
         assert profile.types == types
     assert time.monotonic() - start < 5
-    assert status(nginx)["types"] == ["cpu", "stall"]
+    assert status(nginx)["types"] == ["cpu", "stall", "heap"]

@@ -18,7 +18,7 @@ from upload_receiver import Receiver
 
 # Profiles in a period of the driver, and in a queue.
 PERIOD = 3
-QUEUE = 10
+QUEUE = 16
 
 FAST = {"DD_PROFILING_UPLOAD_TIMEOUT": "300ms"}
 

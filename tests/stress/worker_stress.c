@@ -52,6 +52,14 @@
     } while (0)
 
 
+/* A sanitizer has malloc() itself: there is no heap profile. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define TYPES (NPROF_TYPE(NPROF_PROFILES) - 1 - NPROF_TYPE(NPROF_JOB_HEAP))
+#else
+#define TYPES (NPROF_TYPE(NPROF_PROFILES) - 1)
+#endif
+
+
 /* What the loop keeps of a job. */
 struct capture {
     struct nprof_job   *job;
@@ -209,7 +217,11 @@ job_start(struct nprof *nprof, struct capture *capture)
     int         rc;
     const char *input = NULL;
 
-    capture->kind = (enum nprof_job_kind) random_below(NPROF_JOB_STATUS + 1);
+    do {
+        capture->kind
+            = (enum nprof_job_kind) random_below(NPROF_JOB_STATUS + 1);
+    } while (capture->kind < NPROF_PROFILES
+             && !(TYPES & NPROF_TYPE(capture->kind)));
 
     if (capture->kind == NPROF_JOB_SYMBOL) {
         input = "0x1+0x2";
@@ -286,7 +298,7 @@ all_fetched(void)
     unsigned kind;
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
-        if (fetched[kind] == 0) {
+        if (fetched[kind] == 0 && TYPES & NPROF_TYPE(kind)) {
             return false;
         }
     }
@@ -343,8 +355,8 @@ worker_run(unsigned number)
 
     const struct nprof_config config = {
         .rate = 1000,
-        .types = NPROF_TYPE(NPROF_JOB_CPU) | NPROF_TYPE(NPROF_JOB_WALL)
-                 | NPROF_TYPE(NPROF_JOB_STALL),
+        .types = TYPES,
+        .heap_interval = NPROF_HEAP_INTERVAL_MIN,
         .stall_threshold_ms = THRESHOLD_MS,
         .period_ms = NPROF_PERIOD_MIN,
         .history_size = 1024 * 1024,

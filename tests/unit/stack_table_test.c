@@ -23,7 +23,8 @@
 static struct module_identity identities[MODULES];
 static struct module_table    modules;
 
-static const struct stack_table_bounds bounds = {16384, 384 * 1024};
+static const struct stack_table_shape shape
+    = {16384, 384 * 1024, STACK_VALUES, {0}};
 
 
 static void
@@ -221,7 +222,7 @@ Test(stack_table, any_window_is_the_difference_of_its_ends)
 {
     unsigned               w, from;
     uint64_t               state = 11;
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct model_stack    *model = model_make(&state);
     struct stack_profile  *profile;
     struct stack_snapshot *snapshots[WINDOWS + 1];
@@ -255,7 +256,7 @@ Test(stack_table, any_window_is_the_difference_of_its_ends)
 Test(stack_table, a_profile_outlives_its_table)
 {
     struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -276,7 +277,7 @@ Test(stack_table, labels_set_stacks_apart)
 {
     uint32_t               i;
     struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -304,7 +305,7 @@ Test(stack_table, the_deepest_stack_is_kept_whole)
 {
     uint32_t               i;
     struct stack_frame     frames[STACK_UNWIND_MAX + 1];
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -355,7 +356,7 @@ overflow(uint32_t n_frames)
     int64_t                all, other, others = 0;
     uint32_t               i, f;
     struct stack_frame     frames[100];
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -368,7 +369,7 @@ overflow(uint32_t n_frames)
         stack_table_add(table, thread, 0, frames, n_frames, 3, 30);
     }
 
-    cr_expect_leq(stack_table_used(table), bounds.stacks_max);
+    cr_expect_leq(stack_table_used(table), shape.stacks_max);
     profile = stack_table_profile(table, since);
 
     for (i = 0; i < 200; i++) {
@@ -405,7 +406,7 @@ Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
     int64_t                all, other;
     unsigned               i, named = 0;
     struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
@@ -439,7 +440,7 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
     unsigned               i;
     size_t                 before;
     struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &bounds);
+    struct stack_table    *table = stack_table_create(&modules, &shape);
     struct stack_snapshot *since = stack_table_snapshot(table);
 
     for (i = 0; i < 1000; i++) {
@@ -458,4 +459,57 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
     stack_snapshot_free(since);
     stack_table_destroy(table);
 #endif
+}
+
+
+/* Values have the fractions that they were given, and go down, too. */
+Test(stack_table, four_values_are_kept_as_they_are)
+{
+    int                    i, v;
+    uint32_t               index;
+    int64_t                sum[4] = {0};
+    struct stack_table    *table;
+    struct stack_profile  *profile;
+    struct stack_snapshot *since = NULL, *last;
+
+    static const struct stack_table_shape four
+        = {1024, 16384, 4, {16, 0, 16, 0}};
+    static const struct stack_frame frame = {.module = 1, .address = 0x1010};
+
+    /* one and a third objects of 100 bytes, of which half are freed */
+    static const int64_t made[] = {87381, 133, 87381, 133};
+    static const int64_t freed[] = {0, 0, -87381, -133};
+
+    table = stack_table_create(&modules, &four);
+    index = stack_table_find(table, "a", 0, &frame, 1);
+
+    for (i = 1; i <= 300; i++) {
+        stack_table_change(table, index, made);
+        if (i % 2 == 0) {
+            stack_table_change(table, index, freed);
+        }
+
+        profile = stack_table_profile(table, since);
+        last = since;
+        since = stack_table_snapshot(table);
+        stack_snapshot_free(last);
+
+        for (v = 0; v < 4; v++) {
+            sum[v] += profile->samples[0].values[v];
+        }
+
+        stack_profile_free(profile);
+    }
+
+    profile = stack_table_profile(table, NULL);
+
+    for (v = 0; v < 4; v++) {
+        cr_expect_eq(profile->samples[0].values[v],
+                     (v < 2 ? 300 : 150) * made[v]);
+        cr_expect_eq(sum[v], profile->samples[0].values[v], "windows add up");
+    }
+
+    stack_profile_free(profile);
+    stack_snapshot_free(since);
+    stack_table_destroy(table);
 }

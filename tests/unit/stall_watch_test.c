@@ -27,11 +27,12 @@ static struct stack_snapshot *since;
 static void
 setup(void)
 {
-    static const struct stack_table_bounds bounds = {1024, 16384};
+    static const struct stack_table_shape shape
+        = {1024, 16384, STACK_VALUES, {0}};
 
     modules.identities[0] = &identity;
     modules.n_identities = 1;
-    table = stack_table_create(&modules, &bounds);
+    table = stack_table_create(&modules, &shape);
     watch = calloc(1, sizeof(*watch));
     stall_watch_init(watch, table, NULL, 10 * MS);
     since = stack_table_snapshot(table);

@@ -132,6 +132,10 @@ period_export(void)
     struct upload_period        period;
     const struct stack_profile *pointers[NPROF_PROFILES];
 
+    static const struct nprof_config config = {
+        .rate = 100,
+        .heap_interval = NPROF_HEAP_INTERVAL_DEFAULT,
+    };
     static const struct upload_endpoint endpoints[] = {
         {"GET /count", "1.0.0", 7},
         {"GET /count", "2.0.0", 5},
@@ -144,7 +148,7 @@ period_export(void)
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         memset(&profiles[kind], 0, sizeof(profiles[kind]));
-        profile_type_describe(&profiles[kind], kind, 100);
+        profile_type_describe(&profiles[kind], kind, 0, &config);
         profiles[kind].modules = profiler_modules.identities;
         profiles[kind].n_modules = profiler_modules.n_identities;
         profiles[kind].time_ns = period.start_ns;

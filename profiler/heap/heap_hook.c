@@ -1,0 +1,285 @@
+
+/*
+ * The allocation hooks; see heap_hook.h. Each has the prototype of what it
+ * stands for.
+ *
+ * A block is taken out of the live set before it is given back, for in the next
+ * moment it may be another thread's; and it gets into it before its owner has
+ * it.
+ */
+
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <stddef.h>
+
+#include "../sample/got_patch.h"
+#include "heap_allocator.h"
+#include "heap_capture.h"
+#include "heap_countdown.h"
+#include "heap_hook.h"
+#include "live_set.h"
+
+
+#define likely(condition) __builtin_expect((condition), 1)
+#define unlikely(condition) __builtin_expect((condition), 0)
+
+
+/* Captures the block of an allocation that was not passed over. */
+static inline __attribute__((always_inline)) void *
+taken(void *block, size_t size)
+{
+    if (block != NULL && heap_capture_wanted(size)) {
+        heap_capture(block, size);
+    }
+
+    return block;
+}
+
+
+static HEAP_HOOK_CODE void *
+malloc_taken(size_t size)
+{
+    return taken(heap_allocator.malloc(size), size);
+}
+
+
+static HEAP_HOOK_CODE void *
+malloc_hook(size_t size)
+{
+    return likely(heap_countdown_passes(size)) ? heap_allocator.malloc(size)
+                                               : malloc_taken(size);
+}
+
+
+static HEAP_HOOK_CODE void *
+calloc_hook(size_t n, size_t size)
+{
+    size_t all;
+
+    if (__builtin_mul_overflow(n, size, &all)
+        || likely(heap_countdown_passes(all))) {
+        return heap_allocator.calloc(n, size);
+    }
+
+    return taken(heap_allocator.calloc(n, size), all);
+}
+
+
+/* The old block is the caller's again if there is no new one. */
+static void *
+realloc_live(void *block, size_t size)
+{
+    void    *moved;
+    uint32_t entry;
+
+    entry = live_set_remove(block);
+    moved = heap_allocator.realloc(block, size);
+
+    if (entry == LIVE_NONE) {
+        return moved;
+    }
+
+    /* of size 0 it is gone: the C library returns NULL */
+    if (moved != NULL || size == 0 || !live_set_insert(block, entry)) {
+        live_set_freed(entry);
+    }
+
+    return moved;
+}
+
+
+/* A new size is a new block, wherever it is. */
+static HEAP_HOOK_CODE void *
+realloc_hook(void *block, size_t size)
+{
+    void *moved;
+
+    moved = block != NULL && live_set_may_have(block)
+                ? realloc_live(block, size)
+                : heap_allocator.realloc(block, size);
+
+    return moved == NULL || likely(heap_countdown_passes(size))
+               ? moved
+               : taken(moved, size);
+}
+
+
+/* The C library's own calls realloc(), which is hooked. */
+static HEAP_HOOK_CODE void *
+reallocarray_hook(void *block, size_t n, size_t size)
+{
+    size_t all;
+
+    if (__builtin_mul_overflow(n, size, &all)) {
+        errno = ENOMEM;
+        return NULL;
+    }
+
+    return realloc_hook(block, all);
+}
+
+
+static HEAP_HOOK_CODE void
+free_live(void *block)
+{
+    uint32_t entry;
+
+    entry = live_set_remove(block);
+
+    if (entry != LIVE_NONE) {
+        live_set_freed(entry);
+    }
+
+    heap_allocator.free(block);
+}
+
+
+static HEAP_HOOK_CODE void
+free_hook(void *block)
+{
+    if (unlikely(live_set_may_have(block))) {
+        free_live(block);
+
+    } else {
+        heap_allocator.free(block);
+    }
+}
+
+
+static HEAP_HOOK_CODE int
+posix_memalign_hook(void **block, size_t alignment, size_t size)
+{
+    int rc;
+
+    rc = heap_allocator.posix_memalign(block, alignment, size);
+
+    if (rc == 0 && unlikely(!heap_countdown_passes(size))) {
+        (void) taken(*block, size);
+    }
+
+    return rc;
+}
+
+
+static HEAP_HOOK_CODE void *
+aligned_alloc_hook(size_t alignment, size_t size)
+{
+    void *block;
+
+    block = heap_allocator.aligned_alloc(alignment, size);
+
+    return likely(heap_countdown_passes(size)) ? block : taken(block, size);
+}
+
+
+static HEAP_HOOK_CODE void *
+memalign_hook(size_t alignment, size_t size)
+{
+    void *block;
+
+    block = heap_allocator.memalign(alignment, size);
+
+    return likely(heap_countdown_passes(size)) ? block : taken(block, size);
+}
+
+
+static HEAP_HOOK_CODE void *
+valloc_hook(size_t size)
+{
+    void *block;
+
+    block = heap_allocator.valloc(size);
+
+    return likely(heap_countdown_passes(size)) ? block : taken(block, size);
+}
+
+
+static HEAP_HOOK_CODE void *
+pvalloc_hook(size_t size)
+{
+    void *block;
+
+    block = heap_allocator.pvalloc(size);
+
+    return likely(heap_countdown_passes(size)) ? block : taken(block, size);
+}
+
+
+/* free() last: a block that it frees was seen, as far as it can be. */
+static const struct got_redirect redirects[] = {
+    {"malloc", (void *const *) &heap_allocator.malloc, (void *) malloc_hook},
+    {"calloc", (void *const *) &heap_allocator.calloc, (void *) calloc_hook},
+    {"realloc", (void *const *) &heap_allocator.realloc, (void *) realloc_hook},
+    {"reallocarray", (void *const *) &heap_allocator.reallocarray,
+     (void *) reallocarray_hook},
+    {"posix_memalign", (void *const *) &heap_allocator.posix_memalign,
+     (void *) posix_memalign_hook},
+    {"aligned_alloc", (void *const *) &heap_allocator.aligned_alloc,
+     (void *) aligned_alloc_hook},
+    {"memalign", (void *const *) &heap_allocator.memalign,
+     (void *) memalign_hook},
+    {"valloc", (void *const *) &heap_allocator.valloc, (void *) valloc_hook},
+    {"pvalloc", (void *const *) &heap_allocator.pvalloc, (void *) pvalloc_hook},
+    {"free", (void *const *) &heap_allocator.free, (void *) free_hook},
+};
+
+#define REDIRECTS (sizeof(redirects) / sizeof(redirects[0]))
+
+
+/* Whether it is the main program's stub that calls the function, which is what
+   its address is where a program without PIE takes it. */
+static bool
+is_stub(void *target)
+{
+    void   *found;
+    Dl_info info;
+    const ElfW(Sym) * symbol;
+
+    found = NULL;
+
+    if (dladdr1(target, &info, &found, RTLD_DL_SYMENT) == 0 || found == NULL) {
+        return false;
+    }
+
+    symbol = found;
+
+    return symbol->st_shndx == SHN_UNDEF;
+}
+
+
+const char *
+heap_hook_missing(void)
+{
+    size_t                   i;
+    static const char *const sanitizers[] = {
+        "__asan_init", "__tsan_init",   "__msan_init",
+        "__lsan_init", "__hwasan_init",
+    };
+
+    for (i = 0; i < sizeof(sanitizers) / sizeof(sanitizers[0]); i++) {
+        if (dlsym(RTLD_DEFAULT, sanitizers[i]) != NULL) {
+            return "a sanitizer has malloc()";
+        }
+    }
+
+    for (i = 0; i < REDIRECTS; i++) {
+        if (is_stub(*redirects[i].target)) {
+            return "the program has a stub for malloc() or another of its kind";
+        }
+    }
+
+    return NULL;
+}
+
+
+int
+heap_hook_install(void)
+{
+    int rc;
+
+    rc = got_patch_all(redirects, REDIRECTS);
+
+    return rc < 0 ? rc : 0;
+}
