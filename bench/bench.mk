@@ -3,7 +3,7 @@
 # BENCH=page, which wants Node.js and Chromium. What BENCH_OPTIONS has goes to
 # each. Their programs and results are in $(BUILD)/bench.
 
-BENCH ?= count plugins accuracy merge
+BENCH ?= count plugins accuracy heap merge
 BENCH_OPTIONS ?=
 QUICK ?=
 
@@ -12,7 +12,7 @@ HAVE_GPERFTOOLS := $(wildcard /usr/include/gperftools/profiler.h)
 
 BENCH_PROGRAMS := $(BUILD)/bench/calibration_loop $(BUILD)/bench/sort_driver \
                   $(BUILD)/bench/burst_client $(BUILD)/bench/accuracy_driver \
-                  $(BUILD)/bench/merge_driver \
+                  $(BUILD)/bench/malloc_driver $(BUILD)/bench/merge_driver \
                   $(if $(HAVE_GPERFTOOLS),$(BUILD)/bench/gperftools_preload.so)
 
 bench: bench-programs modules plugins
@@ -45,7 +45,12 @@ $(BUILD)/bench/gperftools_preload.so: $(OBJ)/bench/gperftools_preload.o
 	@mkdir -p $(@D)
 	$(CC) $(SAN_FLAGS) -shared -o $@ $^ -lprofiler
 
-$(OBJ)/bench/accuracy_driver.o: CPPFLAGS += -Iprofiler
+$(OBJ)/bench/accuracy_driver.o $(OBJ)/bench/malloc_driver.o: \
+    CPPFLAGS += -Iprofiler
+
+$(BUILD)/bench/malloc_driver: $(OBJ)/bench/malloc_driver.o
+	@mkdir -p $(@D)
+	$(CC) $(SAN_FLAGS) -o $@ $^ -ldl
 
 $(BUILD)/bench/accuracy_driver: $(OBJ)/bench/accuracy_driver.o
 	@mkdir -p $(@D)

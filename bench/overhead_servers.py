@@ -196,6 +196,18 @@ class Profiled(Side):
             return json.load(reply)
 
 
+class HeapAlone(Side):
+    """With nothing but the heap profile."""
+
+    profiler = "on; profiler_types heap"
+
+
+class WithoutHeap(Side):
+    """With the other default types."""
+
+    profiler = "on; profiler_types cpu stall"
+
+
 class Gperftools(Side):
     """With gperftools' CPU profiler in the worker."""
 
@@ -269,6 +281,8 @@ class PerfDwarf(Perf):
 # last one is a control: what the method shows where there is no difference.
 RIVALS = {
     "profiler": Profiled,
+    "heap-alone": HeapAlone,
+    "without-heap": WithoutHeap,
     "gperftools": Gperftools,
     "perf-fp": Perf,
     "perf-dwarf": PerfDwarf,

@@ -94,6 +94,19 @@ def test_plugins(built):
         check_ratio(cell["times_faster"], len(cell["pairs"]))
 
 
+def test_heap(built):
+    output = make("bench", "BENCH=heap", "QUICK=1")
+    result = result_of("heap")
+    assert result["quick"]
+    cells = {(c["sampler"], c["size"]): c for c in result["cells"]}
+    for size in (64, 4096):
+        cell = cells["libnprof", size]
+        assert cell["off_ns"] > 0 and cell["on_ns"] > 0
+        check_ratio(cell["ratio"], len(cell["pairs"]))
+    for rival in ("tcmalloc", "jemalloc"):
+        assert (rival, 64) in cells or "not measured" in output
+
+
 def overhead(options):
     output = make("bench", "BENCH=overhead", "QUICK=1",
                   f"BENCH_OPTIONS={options}")
@@ -143,7 +156,7 @@ def test_overhead_of_each_profiler(built):
     """Those that are not there, or may not, are said in a line."""
     output, result = overhead("--loads static")
     measured = {c["rival"] for c in result["comparisons"]}
-    assert measured >= {"profiler", "nothing"}
+    assert measured >= {"profiler", "heap-alone", "without-heap", "nothing"}
     for name in ("gperftools", "perf-fp", "perf-dwarf"):
         assert (name in measured) != (f"SKIPPED: {name}: " in output)
 
