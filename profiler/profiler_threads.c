@@ -147,7 +147,7 @@ thread_join(pthread_t thread, int64_t until_ns)
 static bool
 threads_join(struct nprof *nprof, int64_t until_ns)
 {
-    bool            joined;
+    bool            joined, counted;
     int64_t         now, early;
     struct timespec until = time_at(until_ns);
 
@@ -157,13 +157,10 @@ threads_join(struct nprof *nprof, int64_t until_ns)
 
     joined = thread_join(nprof->profiler_thread, early);
 
+    counted = joined;
+
     if (joined && !thread_join(nprof->export_thread, early)) {
         joined = false;
-
-        /* what was counted is safe, whatever that one waits for */
-        if (nprof->left) {
-            instance_mark_left();
-        }
     }
 
     if (nprof->trace != NULL && !trace_thread_join(nprof->trace, early)) {
@@ -175,8 +172,15 @@ threads_join(struct nprof *nprof, int64_t until_ns)
         atomic_store(&nprof->abandoned, true);
     }
 
-    return (nprof->uploader == NULL || uploader_stop(nprof->uploader, &until))
-           && joined;
+    joined = (nprof->uploader == NULL || uploader_stop(nprof->uploader, &until))
+             && joined;
+
+    /* what was counted is safe, whatever the others wait for */
+    if (!joined && counted && nprof->left) {
+        instance_mark_left();
+    }
+
+    return joined;
 }
 
 
