@@ -86,6 +86,9 @@ profiler_member_begin(struct nprof *nprof)
     uint32_t              i;
     struct instance_slot *own;
 
+    /* a worker that takes the place of one which died needs its slot */
+    instance_reap(notify_lost, nprof);
+
     rc = instance_join();
     if (rc != 0) {
         return rc;
@@ -110,7 +113,6 @@ profiler_member_begin(struct nprof *nprof)
     nprof->leader.symbolizer = nprof->symbolizer;
     nprof->leader.lost = notify_lost;
     nprof->leader.lost_data = nprof;
-    instance_reap(notify_lost, nprof);
 
     return store_begin(nprof);
 }

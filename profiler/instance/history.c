@@ -50,10 +50,11 @@ entry_drop_first(void)
 {
     struct instance_directory *directory = instance.directory;
 
+    /* first: else the ring of a leader that dies here has an entry too many */
+    atomic_fetch_sub(&directory->history_count, 1);
     atomic_store(&directory->history_first,
                  (atomic_load(&directory->history_first) + 1)
                      % INSTANCE_HISTORY);
-    atomic_fetch_sub(&directory->history_count, 1);
 }
 
 

@@ -117,8 +117,9 @@ left_read(void *data)
 }
 
 
-/* A worker that was asked, and left since left_read(). */
-static void
+/* A worker that was asked, and left since left_read(). Returns whether it is
+   among those that left: it may have died, or be in newer totals already. */
+static bool
 left_read_late(struct collection *c, const struct peer_ask *ask)
 {
     unsigned                    i;
@@ -126,13 +127,15 @@ left_read_late(struct collection *c, const struct peer_ask *ask)
 
     for (i = 0; i < c->n_left; i++) {
         if (c->left[i].worker == ask->worker) {
-            return;
+            return true;
         }
     }
 
     if (c->n_left < INSTANCE_SLOTS && atomic_load(&slot->id) == ask->worker) {
         left_read_slot(c, ask->slot);
     }
+
+    return c->n_left > i;
 }
 
 
@@ -263,6 +266,30 @@ spans_since(const struct collection *c, const struct collect_window *window)
 }
 
 
+/*
+ * Whether the window can't tell what was added: of a worker that its base does
+ * not know, or of totals that such a worker is in by now, with all that it ever
+ * counted.
+ */
+static bool
+is_unknown(const struct collection *c, const struct window_base *base,
+           uint64_t worker)
+{
+    const struct base_source *source = NULL;
+
+    while ((source = window_base_next(base, source)) != NULL) {
+        if (source->kind == WINDOW_BASE_UNKNOWN
+            && (source->worker == worker
+                || (worker == WINDOW_BASE_TOTALS
+                    && was_taken(c, source->worker)))) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 static int
 adding_profile(struct adding *adding)
 {
@@ -280,8 +307,7 @@ adding_profile(struct adding *adding)
         window = &c->windows[w];
         adding->wanted[w] = window->merges[r->kind] != NULL
                             && (window->base == NULL
-                                || !window_base_has(window->base, r->worker,
-                                                    WINDOW_BASE_UNKNOWN));
+                                || !is_unknown(c, window->base, r->worker));
 
         if (adding->wanted[w]) {
             stack_merge_source(window->merges[r->kind],
@@ -454,8 +480,9 @@ collect_worker(struct collection *c, unsigned i)
         return rc;
     }
 
-    if (rc == -ESRCH) {
-        left_read_late(c, ask);
+    /* newer totals may have all that it counted */
+    if (rc == -ESRCH && !left_read_late(c, ask) && c->next != NULL) {
+        window_base_source(c->next, ask->worker, WINDOW_BASE_UNKNOWN, 0);
     }
 
     if (rc == -ETIMEDOUT) {
@@ -496,7 +523,8 @@ collect_left(struct collection *c)
     for (i = 0; rc != -ENOMEM && i < c->n_left; i++) {
         left = &c->left[i];
 
-        if (!was_used(c, left->worker)) {
+        /* a slot may be freed a moment after its totals were taken */
+        if (!was_used(c, left->worker) && !was_taken(c, left->worker)) {
             rc = collect_parcel(c, &left->parcel, left->worker, left->drains);
             c->answered += rc == 0;
         }

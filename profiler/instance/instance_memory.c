@@ -263,7 +263,7 @@ instance_reap(void (*lost)(void *data, uint32_t pid), void *data)
     uint32_t              pid;
     struct instance_slot *slot;
 
-    for (i = 0; i < instance_slots(); i++) {
+    for (i = 0; instance.directory != NULL && i < instance_slots(); i++) {
         slot = &instance.directory->slots[i];
 
         if (i == instance.slot || atomic_load(&slot->state) != INSTANCE_LIVE
@@ -316,6 +316,11 @@ instance_lead(void)
     }
 
     atomic_store(&instance.directory->leader, (uint32_t) getpid());
+
+    /* the former leader died as it changed something: nobody could read */
+    if (atomic_load(&instance.directory->sequence) % 2 != 0) {
+        atomic_fetch_add(&instance.directory->sequence, 1);
+    }
 
     return true;
 }

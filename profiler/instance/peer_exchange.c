@@ -64,6 +64,16 @@ static uint32_t areas_abandoned;
 static _Atomic int64_t wait_limit_ns;
 
 
+/* Nobody writes to the area any more. What is in it, an answer that nobody
+   wanted or a part of one, needs no memory. */
+static void
+area_clear(unsigned i)
+{
+    instance_free(instance_area_offset(instance.slot, i), INSTANCE_PARCEL_MAX);
+    atomic_store(&instance_own_slot()->areas[i].word, AREA_FREE);
+}
+
+
 /* Takes back what was abandoned and will not be written to any more. */
 static void
 areas_recover(void)
@@ -83,7 +93,7 @@ areas_recover(void)
         if (AREA_STATE(word) == AREA_DONE
             || !instance_slot_lives(AREA_SLOT(word))) {
             areas_abandoned &= ~(1u << i);
-            atomic_store(&area->word, AREA_FREE);
+            area_clear(i);
         }
     }
 }
@@ -111,7 +121,7 @@ peer_begin(void)
         if (AREA_STATE(word) == AREA_TAKEN) {
             areas_abandoned |= 1u << i;
         } else {
-            atomic_store(&areas[i].word, AREA_FREE);
+            area_clear(i);
         }
     }
 }
@@ -296,10 +306,9 @@ int
 peer_take(struct peer_question *question, unsigned i, int64_t until_ns,
           struct parcel_bytes *answer)
 {
-    int                   rc;
-    uint64_t              offset, length;
-    struct peer_ask      *ask = &question->asks[i];
-    struct instance_area *area;
+    int                         rc;
+    struct peer_ask            *ask = &question->asks[i];
+    const struct instance_area *area;
 
     memset(answer, 0, sizeof(*answer));
 
@@ -307,14 +316,9 @@ peer_take(struct peer_question *question, unsigned i, int64_t until_ns,
 
     if (rc == 0) {
         area = &instance_own_slot()->areas[ask->area];
-        offset = instance_area_offset(instance.slot, ask->area);
-        length = atomic_load(&area->length);
-
-        rc = parcel_bytes_read(answer, offset, length);
-
-        if (length != 0) {
-            instance_free(offset, length);
-        }
+        rc = parcel_bytes_read(answer,
+                               instance_area_offset(instance.slot, ask->area),
+                               atomic_load(&area->length));
     }
 
     peer_withdraw(ask, question->types);

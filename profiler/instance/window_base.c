@@ -120,21 +120,6 @@ window_base_next(const struct window_base *base,
 
 
 bool
-window_base_has(const struct window_base *base, uint64_t worker, uint32_t kind)
-{
-    const struct base_source *source = NULL;
-
-    while ((source = window_base_next(base, source)) != NULL) {
-        if (source->worker == worker && source->kind == kind) {
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
-bool
 window_base_check(const struct window_base *base)
 {
     size_t                    left, at = 0;

@@ -73,10 +73,6 @@ void window_base_row(struct window_base *base, uint64_t hash,
 const struct base_source *window_base_next(const struct window_base *base,
                                            const struct base_source *source);
 
-/* Whether there is a source of that worker and kind. */
-bool window_base_has(const struct window_base *base, uint64_t worker,
-                     uint32_t kind);
-
 /* Whether bytes that were read are sources and rows. */
 bool window_base_check(const struct window_base *base);
 

@@ -59,7 +59,11 @@ totals_write(struct stack_merge *merges, struct parcel_file *file)
 }
 
 
-/* Makes them the totals, and frees the slots whose workers are in them. */
+/*
+ * Makes them the totals, and frees the slots whose workers are in them. Those
+ * are known by id before: a leader that dies here leaves nothing to be counted
+ * twice.
+ */
 static void
 totals_publish(const struct collection *c, const struct parcel_file *file)
 {
@@ -77,13 +81,15 @@ totals_publish(const struct collection *c, const struct parcel_file *file)
         atomic_store(&directory->taken_ids[n % INSTANCE_TAKEN],
                      c->left[i].worker);
         atomic_store(&directory->taken, n + 1);
+    }
 
+    atomic_fetch_add(&directory->sequence, 1);
+
+    for (i = 0; i < c->n_left; i++) {
         instance_free(instance_left_offset(c->left[i].slot),
                       INSTANCE_PARCEL_MAX);
         atomic_store(&directory->slots[c->left[i].slot].state, INSTANCE_FREE);
     }
-
-    atomic_fetch_add(&directory->sequence, 1);
 }
 
 

@@ -1,0 +1,201 @@
+/*
+ * What is collected of workers that left, and what a leader or a worker that
+ * was killed leaves behind.
+ */
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "instance/instance_collect.h"
+#include "parcel_fixture.h"
+
+
+/* As words of areas are (peer_exchange.c): an answer is there. */
+#define DONE 4
+
+
+static struct module_registry registry;
+static struct collection      c;
+static struct peer_question   nobody;
+static struct stack_merge     merge;
+
+
+/* A parcel of that worker, of one stack, at a place of the file. */
+static size_t
+parcel_put(uint64_t worker, uint64_t offset, int64_t count)
+{
+    size_t                n;
+    struct parcel_memory  memory;
+    struct stack_frame    frame = {.address = 0x1234};
+    struct profile_sample sample
+        = {.frames = &frame, .n_frames = 1, .thread = "main"};
+
+    sample.values[0] = count;
+    memory = parcel_make(worker, 0, &sample, 1, 0);
+    n = memory.n;
+    cr_assert_eq(instance_write(offset, memory.bytes, n), 0);
+    free(memory.bytes);
+
+    return n;
+}
+
+
+/* Totals that have 10 of worker 7, which was taken over. */
+static void
+totals_put(void)
+{
+    struct instance_directory *directory;
+
+    cr_assert_eq(instance_join(), 0);
+    directory = instance.directory;
+    directory->totals.offset = instance_totals_offset(0);
+    directory->totals.length
+        = parcel_put(WINDOW_BASE_TOTALS, directory->totals.offset, 10);
+    directory->taken_ids[0] = 7;
+    directory->taken = 1;
+}
+
+
+/* The sum of what is collected now. */
+static int64_t
+collected(const struct window_base *base)
+{
+    size_t               i;
+    int64_t              sum = 0;
+    struct stack_profile profile;
+
+    memset(&c, 0, sizeof(c));
+    cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
+    c.question = &nobody;
+    c.n_windows = 1;
+    c.windows[0].base = base;
+    c.windows[0].merges[0] = &merge;
+
+    cr_assert_eq(collect(&c), 0);
+    collect_end(&c);
+    stack_merge_profile(&merge, &profile);
+
+    for (i = 0; i < profile.n_samples; i++) {
+        sum += profile.samples[i].values[0];
+    }
+
+    stack_merge_free(&merge);
+
+    return sum;
+}
+
+
+Test(instance_collect, totals_with_a_worker_that_the_base_does_not_know)
+{
+    struct window_base known = {0}, unknown = {0};
+
+    totals_put();
+
+    /* it had counted nothing when the window began */
+    window_base_source(&known, WINDOW_BASE_TOTALS, 0, 2);
+    window_base_source(&known, 7, 0, 2);
+    cr_assert_eq(collected(&known), 10);
+
+    /* nobody knows what it had counted then */
+    window_base_source(&unknown, WINDOW_BASE_TOTALS, 0, 2);
+    window_base_source(&unknown, 7, WINDOW_BASE_UNKNOWN, 0);
+    cr_assert_eq(collected(&unknown), 0);
+
+    window_base_free(&known);
+    window_base_free(&unknown);
+}
+
+
+Test(instance_collect, worker_that_was_taken_over_but_whose_slot_was_not_freed)
+{
+    struct instance_slot *slot;
+
+    totals_put();
+    slot = &instance.directory->slots[5];
+    slot->id = 7;
+    slot->left_length = parcel_put(7, instance_left_offset(5), 10);
+    slot->state = INSTANCE_LEFT;
+    instance.directory->n_slots = 6;
+
+    cr_assert_eq(collected(NULL), 10);
+
+    instance.directory->taken_ids[0] = 0;
+    cr_assert_eq(collected(NULL), 20);
+}
+
+
+Test(instance_collect, leader_that_died_as_it_changed_something)
+{
+    totals_put();
+    atomic_fetch_add(&instance.directory->sequence, 1);
+
+    memset(&c, 0, sizeof(c));
+    c.question = &nobody;
+    cr_assert_eq(collect(&c), -EAGAIN);
+    collect_end(&c);
+
+    cr_assert(instance_lead());
+    cr_assert_eq(collected(NULL), 10);
+
+    /* one that lives is not disturbed */
+    cr_assert(instance_lead());
+    cr_assert_eq(instance.directory->sequence, 2);
+}
+
+
+Test(instance_collect, answers_that_nobody_took_keep_no_memory)
+{
+    char        bytes[65536] = {1};
+    unsigned    i;
+    struct stat status;
+
+    cr_assert_eq(instance_join(), 0);
+
+    for (i = 0; i < INSTANCE_AREAS; i++) {
+        cr_assert_eq(instance_write(instance_area_offset(instance.slot, i),
+                                    bytes, sizeof(bytes)),
+                     0);
+        instance_own_slot()->areas[i].word = DONE;
+    }
+
+    cr_assert_eq(fstat(instance.fd, &status), 0);
+    cr_assert_geq(status.st_blocks, 16 * 128);
+
+    peer_begin();
+
+    cr_assert_eq(fstat(instance.fd, &status), 0);
+    cr_assert_eq(status.st_blocks, 0);
+}
+
+
+static void
+count_lost(void *data, uint32_t pid)
+{
+    (void) pid;
+    ++*(unsigned *) data;
+}
+
+
+Test(instance_collect, slots_of_the_dead_are_there_for_who_comes)
+{
+    unsigned i, lost = 0;
+
+    instance_reap(count_lost, &lost);
+    cr_assert_eq(lost, 0);
+
+    cr_assert_eq(instance_prepare(), 0);
+
+    for (i = 0; i < INSTANCE_SLOTS; i++) {
+        instance.directory->slots[i].state = INSTANCE_LIVE;
+    }
+
+    instance.directory->n_slots = INSTANCE_SLOTS;
+    cr_assert_eq(instance_join(), -ENOSPC);
+
+    instance_reap(count_lost, &lost);
+    cr_assert_eq(lost, INSTANCE_SLOTS);
+    cr_assert_eq(instance_join(), 0);
+}
