@@ -27,9 +27,12 @@
 #define STORE_GZIP_LEVEL 5
 #define STORE_SUFFIX ".pb.gz"
 
-/* What is being written. One leader writes; a file of one that was killed is
-   overwritten. */
-#define STORE_PART ".part" STORE_SUFFIX
+/*
+ * What is being written, by the one leader of an instance; others, as of an
+ * nginx that is upgraded, may write to the same folder. A file of one that was
+ * killed is overwritten by the next, or goes when it is too old.
+ */
+#define STORE_PART ".part-%08" PRIx32 STORE_SUFFIX
 
 /* Files that are looked at; a folder with more is not pruned of the others. */
 #define STORE_FILES_MAX 65536
@@ -113,12 +116,14 @@ compare_files(const void *a, const void *b)
 }
 
 
-/* The profiles of the folder, newest first. */
+/* The profiles of the folder, newest first; those that are being written too,
+   where parts is true. */
 static int
-files_read(const char *path, struct store_files *files)
+files_read(const char *path, bool parts, struct store_files *files)
 {
     int            rc = 0;
     DIR           *folder;
+    bool           hidden;
     struct stat    status;
     struct dirent *entry;
 
@@ -131,7 +136,9 @@ files_read(const char *path, struct store_files *files)
 
     while (rc == 0 && files->n < STORE_FILES_MAX
            && (entry = readdir(folder)) != NULL) {
-        if (name_is_profile(entry->d_name)
+        hidden = parts && entry->d_name[0] == '.';
+
+        if (name_is_profile(entry->d_name + hidden)
             && fstatat(dirfd(folder), entry->d_name, &status,
                        AT_SYMLINK_NOFOLLOW)
                    == 0
@@ -159,7 +166,7 @@ store_prune(const struct profile_store *store, int folder)
     uint64_t           sum = 0;
     struct store_files files;
 
-    if (files_read(store->path, &files) == 0) {
+    if (files_read(store->path, true, &files) == 0) {
         for (i = 0; i < files.n; i++) {
             sum += files.files[i].size;
 
@@ -198,13 +205,14 @@ write_all(int fd, const uint8_t *bytes, size_t n)
 
 /* Writes a file under another name, and gives it its own once it is whole. */
 static int
-file_write(int folder, const char *name, const uint8_t *bytes, size_t n)
+file_write(int folder, const char *part, const char *name, const uint8_t *bytes,
+           size_t n)
 {
     int rc, fd;
 
-    (void) unlinkat(folder, STORE_PART, 0);
+    (void) unlinkat(folder, part, 0);
 
-    fd = openat(folder, STORE_PART,
+    fd = openat(folder, part,
                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0) {
         return -errno;
@@ -221,12 +229,12 @@ file_write(int folder, const char *name, const uint8_t *bytes, size_t n)
         rc = -errno;
     }
 
-    if (rc == 0 && renameat(folder, STORE_PART, folder, name) != 0) {
+    if (rc == 0 && renameat(folder, part, folder, name) != 0) {
         rc = -errno;
     }
 
     if (rc != 0) {
-        (void) unlinkat(folder, STORE_PART, 0);
+        (void) unlinkat(folder, part, 0);
     }
 
     return rc;
@@ -237,7 +245,7 @@ static int
 type_write(int folder, const struct period *period, unsigned kind)
 {
     int       rc;
-    char      name[PROFILE_STORE_NAME_MAX], begin[32];
+    char      name[PROFILE_STORE_NAME_MAX], part[32], begin[32];
     size_t    n;
     time_t    start = (time_t) (period->start_ns / 1000000000);
     uint8_t  *bytes;
@@ -256,7 +264,9 @@ type_write(int folder, const struct period *period, unsigned kind)
              (period->end_ns - period->start_ns + 500000000) / 1000000000,
              (uint32_t) period->instance_id);
 
-    rc = file_write(folder, name, bytes, n);
+    snprintf(part, sizeof(part), STORE_PART, (uint32_t) period->instance_id);
+
+    rc = file_write(folder, part, name, bytes, n);
     free(bytes);
 
     return rc;
@@ -324,7 +334,7 @@ profile_store_list(const struct profile_store *store, char **page, size_t *len)
     size_t             i;
     struct store_files files = {0};
 
-    rc = store->path == NULL ? 0 : files_read(store->path, &files);
+    rc = store->path == NULL ? 0 : files_read(store->path, false, &files);
 
     *page = NULL;
     out = rc == 0 ? open_memstream(page, len) : NULL;
