@@ -47,12 +47,6 @@ ngx_http_profiler_store(ngx_http_request_t *r)
         return ngx_http_profiler_redirect(r);
     }
 
-    if (r->method == NGX_HTTP_HEAD) {
-        return ngx_http_profiler_send_header(
-            r, name->len ? &ngx_http_profiler_octets : &ngx_http_profiler_page,
-            name->len ? name : NULL);
-    }
-
     if (!ngx_profiler_worker_running()) {
         return ngx_http_profiler_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                             "the profiler does not run");

@@ -60,7 +60,8 @@ def test_periods_are_kept_and_listed(nginx):
 
 @pytest.mark.parametrize("name", [
     "nothing.pb.gz", "cpu-x.pb.gz", "..%2fnginx.pid", ".part.pb.gz", "a/b",
-    "%00", "cpu-1.pb.gz%00", "nginx.conf", "x" * 300 + "-1.pb.gz"])
+    "%00", "cpu-1.pb.gz%00", "nginx.conf", "x" * 300 + "-1.pb.gz",
+    "x%0d%0aX-Injected:%201"])
 def test_other_files_are_not_served(nginx, name):
     configure(nginx, 1,
               main=f"profiler on; profiler_store {nginx.prefix}/store;")
@@ -70,6 +71,10 @@ def test_other_files_are_not_served(nginx, name):
     answer = nginx.get(f"/debug/pprof/store/{name}")
     assert answer.status in (400, 404), answer
     assert "root:" not in answer.text
+    head = nginx.request("HEAD", f"/debug/pprof/store/{name}")
+    assert head.status == answer.status
+    assert head.headers["Content-Disposition"] is None
+    assert head.headers["X-Injected"] is None
 
 
 def test_a_damaged_file_is_refused_and_counted(nginx):
