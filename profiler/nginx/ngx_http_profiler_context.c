@@ -35,27 +35,66 @@ ngx_http_profiler_is_header(ngx_table_elt_t *h, ngx_str_t *name)
 }
 
 
+/*
+ * A list may be in more than one header. What is longer than we pass on is not
+ * joined; joined is the text's memory, NULL before the first time.
+ */
+static void
+ngx_http_profiler_join(ngx_http_request_t *r, struct nprof_text *list,
+                       u_char **joined, ngx_str_t *more)
+{
+    if (list->len + 1 + more->len > NPROF_TRACE_HEADERS_SIZE) {
+        return;
+    }
+
+    if (*joined == NULL) {
+        *joined = ngx_pnalloc(r->pool, NPROF_TRACE_HEADERS_SIZE);
+        if (*joined == NULL) {
+            return;
+        }
+
+        ngx_memcpy(*joined, list->data, list->len);
+        list->data = (char *) *joined;
+    }
+
+    (*joined)[list->len++] = ',';
+    ngx_memcpy(*joined + list->len, more->data, more->len);
+    list->len += more->len;
+}
+
+
 void
 ngx_http_profiler_read_headers(ngx_http_request_t *r, struct nprof_text *values)
 {
+    u_char          *joined;
     ngx_uint_t       i, k;
     ngx_list_part_t *part;
     ngx_table_elt_t *h;
 
     ngx_memzero(values, NPROF_TRACE_HEADERS * sizeof(struct nprof_text));
+    joined = NULL;
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
             for (k = 0; k < NPROF_TRACE_HEADERS; k++) {
-                if (values[k].data == NULL
-                    && ngx_http_profiler_is_header(
+                if (ngx_http_profiler_is_header(
                         &h[i], &ngx_http_profiler_headers[k])) {
-                    values[k].data = (char *) h[i].value.data;
-                    values[k].len = h[i].value.len;
                     break;
                 }
+            }
+
+            if (k == NPROF_TRACE_HEADERS) {
+                continue;
+            }
+
+            if (values[k].data == NULL) {
+                values[k].data = (char *) h[i].value.data;
+                values[k].len = h[i].value.len;
+
+            } else if (k == NPROF_TRACESTATE) {
+                ngx_http_profiler_join(r, &values[k], &joined, &h[i].value);
             }
         }
     }

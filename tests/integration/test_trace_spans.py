@@ -210,6 +210,27 @@ def test_a_w3c_trace_goes_on(nginx, agent, upstream):
     assert span.meta["_dd.parent_id"] == "00000000000000ab"
 
 
+def test_tracestate_in_many_headers(nginx, agent, upstream):
+    """It is one list, of which what is too long is left out."""
+    configure(nginx, f"location / {{ proxy_pass http://127.0.0.1:"
+                     f"{upstream.port}; proxy_http_version 1.1; }}")
+    nginx.start(agent.environment())
+    long = b"tracestate: long=%s\r\n" % (b"x" * 2300)
+    for lists in (b"tracestate: \r\ntracestate: a=1,b=2\r\n" + long
+                  + b"Tracestate: dd=s:2;t.usr:v\r\ntracestate:c=3\r\n",
+                  b"tracestate: dd=s:2;t.usr:v,a=1\r\ntracestate: b=2\r\n"
+                  b"tracestate: c=3\r\n" + long * 8):
+        answer = nginx.raw(
+            b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            + b"traceparent: " + TRACEPARENT.encode() + b"\r\n" + lists
+            + b"\r\n")
+        got = dict(line.split("=", 1) for line in
+                   answer.split(b"\r\n\r\n")[1].decode().split("\n"))
+        me = got["traceparent"].split("-")[2]
+        assert got["tracestate"] == f"dd=s:2;p:{me};t.usr:v,a=1,b=2,c=3"
+    agent.wait_spans(2)
+
+
 def test_a_caller_can_say_it_once(nginx, agent, upstream):
     """What a client sends of ours more than once, or that we do not send on,
     does not get through, wherever it stands among many headers."""
