@@ -48,6 +48,7 @@ periods_store(uint64_t instance_id)
     struct module_identity *modules[1] = {&nginx};
     struct stack_profile    profile = {.modules = modules, .n_modules = 1};
     struct period           period = {.instance_id = instance_id};
+    struct nprof_config     config = {.rate = 100};
     struct profile_store    store = {
            .path = folder,
            .max_size = 1 << 30,
@@ -55,7 +56,7 @@ periods_store(uint64_t instance_id)
            .notify = count_error,
     };
 
-    profile_type_describe(&profile, NPROF_JOB_CPU, 100);
+    profile_type_describe(&profile, NPROF_JOB_CPU, 0, &config);
     period.profiles[NPROF_JOB_CPU] = &profile;
 
     for (i = 1; i <= PERIODS; i++) {
