@@ -21,6 +21,9 @@
 /* Steps are small, and there are few: speed before size. */
 #define HISTORY_GZIP_LEVEL 3
 
+/* The most that any history has of the file, bytes. */
+#define HISTORY_ROOM (UINT64_C(1) << 48)
+
 
 /* A step on its way through gzip, and its size before. */
 struct step_packing {
@@ -183,6 +186,9 @@ step_write(const uint8_t *packed, size_t len, uint64_t unpacked,
     }
 
     offset = instance_history_offset() + room_make(len, size, to_ns);
+
+    /* what a larger history left: there is nothing of it any more */
+    instance_free(instance_history_offset() + size, HISTORY_ROOM - size);
 
     rc = instance_write(offset, packed, len);
     if (rc != 0) {

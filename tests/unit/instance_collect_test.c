@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "instance/history.h"
 #include "instance/instance_collect.h"
 #include "parcel_fixture.h"
 
@@ -198,4 +199,24 @@ Test(instance_collect, slots_of_the_dead_are_there_for_who_comes)
     instance_reap(count_lost, &lost);
     cr_assert_eq(lost, INSTANCE_SLOTS);
     cr_assert_eq(instance_join(), 0);
+}
+
+
+Test(instance_collect, history_that_is_made_smaller_gives_memory_back)
+{
+    char        bytes[65536] = {1};
+    struct stat status;
+
+    cr_assert_eq(instance_join(), 0);
+    cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
+    cr_assert_eq(instance_write(instance_history_offset() + (1 << 20), bytes,
+                                sizeof(bytes)),
+                 0);
+
+    cr_assert_eq(history_add(&merge, 1, 1, 2, 1 << 20), 0);
+    cr_assert_eq(instance.directory->history_count, 1);
+    cr_assert_eq(fstat(instance.fd, &status), 0);
+    cr_assert_leq(status.st_blocks, 8);
+
+    stack_merge_free(&merge);
 }
