@@ -34,8 +34,7 @@ looker_main(void *data)
     /* not nicer than the worker: a look that comes late sees other work */
     thread_context_enter(LOOKER_THREAD_NAME, 0);
 
-    cpu_jitter_start(&looker->jitter, looker->period_ns, looker->maker,
-                     &looker->wake);
+    cpu_jitter_start(&looker->jitter, looker->period_ns, &looker->wake);
     looker->threads->looker = gettid();
     futex_flag_wake(&looker->began);
 
@@ -65,8 +64,6 @@ looker_start(struct looker *looker)
 {
     int            rc;
     pthread_attr_t attr;
-
-    looker->maker = gettid();
 
     rc = pthread_attr_init(&attr);
     if (rc != 0) {

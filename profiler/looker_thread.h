@@ -33,9 +33,6 @@ struct looker {
     struct thread_list *threads;
     int64_t             period_ns;
 
-    /* The profiler thread, which runs ten times a second at least. */
-    pid_t maker;
-
     pthread_t thread;
     bool      runs;
 

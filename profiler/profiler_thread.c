@@ -75,8 +75,7 @@ profiler_look(struct profiler *profiler)
         && clock_ns(CLOCK_MONOTONIC) >= wall_poll_due(&profiler->wall)) {
         /* what the last look asked for */
         profiler_drain(profiler);
-        wall_poll_look(&profiler->wall, profiler->threads.n_slots,
-                       profiler->threads.looker);
+        wall_poll_look(&profiler->wall, profiler->threads.n_slots);
     }
 }
 

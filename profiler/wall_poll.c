@@ -170,7 +170,7 @@ look_at_own(struct wall_poll *wall, struct thread_slot *slot,
 
 
 void
-wall_poll_look(struct wall_poll *wall, size_t n_slots, pid_t regular)
+wall_poll_look(struct wall_poll *wall, size_t n_slots)
 {
     bool                moved;
     size_t              i;
@@ -202,7 +202,8 @@ wall_poll_look(struct wall_poll *wall, size_t n_slots, pid_t regular)
         if (thread_slots[i].tid == own_tid) {
             look_at_own(wall, &thread_slots[i], thread, now - since);
         } else if (look_at(wall, &thread_slots[i], thread, now - since)
-                   && thread_slots[i].tid != regular) {
+                   && !atomic_load_explicit(&thread_slots[i].own_work,
+                                            memory_order_relaxed)) {
             moved = true;
         }
     }

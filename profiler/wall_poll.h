@@ -95,11 +95,8 @@ void wall_poll_init(struct wall_poll *wall, struct stack_table *table,
 /* When to look next, CLOCK_MONOTONIC. */
 int64_t wall_poll_due(const struct wall_poll *wall);
 
-/*
- * Looks at the threads of the first n_slots slots. The thread `regular` (or 0)
- * runs in an idle process, too.
- */
-void wall_poll_look(struct wall_poll *wall, size_t n_slots, pid_t regular);
+/* Looks at the threads of the first n_slots slots. */
+void wall_poll_look(struct wall_poll *wall, size_t n_slots);
 
 /*
  * Brings the table up to date where a window begins or ends, now (of

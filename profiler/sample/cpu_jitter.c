@@ -30,11 +30,11 @@
 /*
  * A process in which nothing ran between as many looks is idle: it is looked at
  * less often, and each look stands for as much more. A wake-up alone costs 30
- * us on a virtual machine; four a second are an eighth of what an idle process
- * may cost.
+ * to 80 us on a virtual machine; two a second are a sixth of what an idle
+ * process may cost at most.
  */
 #define STILL_LOOKS 16
-#define IDLE_GAP_NS 250000000
+#define IDLE_GAP_NS 500000000
 
 /* Points further back than this are not drawn one by one: the process was
    stopped, or the machine. */
@@ -125,7 +125,7 @@ cpu_jitter_probe(void)
 
 
 void
-cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular,
+cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
                  _Atomic uint32_t *wake)
 {
     int64_t           now;
@@ -134,7 +134,6 @@ cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns, pid_t regular,
 
     memset(jitter, 0, sizeof(*jitter));
     jitter->tid = gettid();
-    jitter->regular = regular;
     jitter->wake = wake;
     jitter->period_ns = period_ns;
     jitter->hits = 1;
@@ -281,7 +280,7 @@ cpu_jitter_look(struct cpu_jitter *jitter, struct thread_list *list)
 
         if (slot->used && slot->tid != jitter->tid
             && thread_look(jitter, &look, slot)
-            && slot->tid != jitter->regular) {
+            && !atomic_load_explicit(&slot->own_work, memory_order_relaxed)) {
             moved = true;
         }
     }

@@ -56,9 +56,8 @@ struct cpu_jitter {
     /* What an idle process' event loop wakes us by. */
     _Atomic uint32_t *wake;
 
-    /* The thread that looks, and one that is no sign of work. */
+    /* The thread that looks. */
     pid_t tid;
-    pid_t regular;
 
     /* Points in time, those of them that a look came late for, and those that
        there was no room for in the next look; read by other threads, too. */
@@ -74,11 +73,10 @@ const char *cpu_jitter_probe(void);
 
 /*
  * Begins; on the thread that looks, whose sleeps become exact. Samples stand
- * for period_ns nanoseconds of CPU time each. The thread `regular` (or 0) runs
- * in an idle process, too.
+ * for period_ns nanoseconds of CPU time each.
  */
 void cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
-                      pid_t regular, _Atomic uint32_t *wake);
+                      _Atomic uint32_t *wake);
 
 /* The process was idle, and its event loop has begun to turn. */
 void cpu_jitter_turned(struct cpu_jitter *jitter);

@@ -34,6 +34,9 @@ extern void *__libc_stack_end;
  */
 #define NAME_SCANS 10
 
+/* What the names of the library's own threads begin with. */
+#define OWN_THREADS "nprof-"
+
 
 struct linux_dirent {
     uint64_t       ino;
@@ -247,6 +250,7 @@ thread_slot_name(struct thread_list *list, struct thread_slot *slot)
     ssize_t n;
 
     slot->named++;
+    atomic_store_explicit(&slot->own_work, false, memory_order_relaxed);
 
     if (slot->main_thread) {
         strcpy(slot->name, "main");
@@ -262,6 +266,11 @@ thread_slot_name(struct thread_list *list, struct thread_slot *slot)
     slot->name[n > 0 ? n : 0] = '\0';
     slot->name[strcspn(slot->name, "\n")] = '\0';
     close(fd);
+
+    atomic_store_explicit(
+        &slot->own_work,
+        strncmp(slot->name, OWN_THREADS, sizeof(OWN_THREADS) - 1) == 0,
+        memory_order_relaxed);
 }
 
 

@@ -126,6 +126,11 @@ struct thread_slot {
 
     char name[THREAD_NAME_MAX];
 
+    /* Whether the name is of one of the library's own threads, which run in an
+       idle process, too: no sign of work. Stored with the name, loaded by who
+       looks. */
+    _Atomic bool own_work;
+
     /* How often it was asked for. */
     unsigned named;
 

@@ -20,7 +20,7 @@ def clock_ns(pid, tid):
 
 
 # An idle process is looked at so seldom: what its first sample stands for.
-IDLE_GAP_NS = 250e6
+IDLE_GAP_NS = 500e6
 
 
 def pool_thread(nginx):

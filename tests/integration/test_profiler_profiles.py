@@ -387,7 +387,8 @@ def test_idle_worker_costs_nothing(nginx, engine):
     wait_until(lambda: nginx.get("/debug/pprof/status").json()
                ["threads"]["sampled"] == len(threads(nginx.worker)),
                "all threads are sampled")
-    time.sleep(2)
+    # threads may name themselves in their first ten seconds
+    time.sleep(11)
     seconds = 120 if LONG else 15
     before = cpu_ns(nginx.worker)
     time.sleep(seconds)

@@ -131,6 +131,8 @@ def test_idle_worker_is_never_woken(nginx, blocking, pool, limit):
     time.sleep(seconds)
     after = sleeps(worker), cpu_ns(worker)
     assert after[0] == before[0]
+    # of 20 seconds the leader's work is a larger part, and so is what others do
+    limit *= 1 if LONG else 1.5
     assert (after[1] - before[1]) / 1e9 < limit * seconds
     assert status(nginx)["wall"]["degraded"] is None
 
