@@ -118,8 +118,9 @@ def test_samples_reach_the_root(nginx, certificate, case):
         for names in jit:
             assert "ngx_http_regex_exec" in names, names
     else:
-        # a stub here and there of a linkage table has no unwind data
-        assert bridged <= 0.01 * samples
+        # a stub here and there of a linkage table has no unwind data: some of
+        # the hundred samples of the short tier
+        assert bridged <= 3 + 0.01 * samples
     for names, labels, _ in profile.samples:
         if names == ["[lost]"]:
             continue  # of a busy machine: a look that came too late
