@@ -54,10 +54,12 @@ class DemoRun:
         self.output = ""
 
     def start(self, *arguments):
+        # a shell's background jobs ignore SIGINT, and so would this
         return subprocess.Popen(
             [SOURCE / "demo.sh", *arguments], env=self.environment,
             cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
+            stderr=subprocess.STDOUT, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def run(self, *arguments):
         """Runs it to its end; returns the exit status."""
