@@ -370,8 +370,8 @@ format:
 	$(CLANG_FORMAT) -i $(C_SOURCES)
 
 lint:
-	$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
-	shellcheck $(SHELL_SOURCES)
+	@$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
+	@shellcheck $(SHELL_SOURCES)
 
 clean:
 	rm -rf $(BUILD)

@@ -17,6 +17,7 @@ export BUILD=${BUILD:-build}
 logs=$BUILD/test
 python=/usr/bin/python3
 passed=0 failed=0 skipped=0
+failures_seen=()
 sets=(build demo test)
 
 for argument in "$@"; do
@@ -35,8 +36,15 @@ skip() {
     skipped=$((skipped + 1))
 }
 
-# finish: the closing line and the exit status, of whatever came before.
+# Keeps what failed for the end: the last lines are all that some see.
+note_failure() {
+    echo "FAILED: $*"
+    failures_seen+=("$*")
+}
+
+# finish: the closing lines and the exit status, of whatever came before.
 finish() {
+    [ ${#failures_seen[@]} -eq 0 ] || printf '\nFAILED: %s' "${failures_seen[@]}"
     printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
     exit
@@ -44,7 +52,7 @@ finish() {
 
 # Ends the run for want of a step without which nothing can be tested.
 give_up() {
-    echo "FAILED: $*"
+    note_failure "$*"
     failed=$((failed + 1))
     finish
 }
@@ -55,6 +63,14 @@ build() {
         tail -n 40 "$logs/build.log"
         return 1
     fi
+}
+
+# run_unit PROGRAM NAME: runs one program, and once more if it fails.
+run_unit() {
+    "$1" > "$logs/$2.log" 2>&1 && return
+    cat "$logs/$2.log"
+    "$1" > "$logs/$2.log" 2>&1 || return
+    echo "UNSTEADY: $2 passed when it was run again"
 }
 
 # Adds up Criterion's closing line of one program: "Synthesis: Tested: 9 |
@@ -70,7 +86,7 @@ count_criterion() {
     if [ "$status" -ne 0 ] || [ "$passing" -ne "$tested" ]; then
         failed=$((failed + (tested > passing ? tested - passing : 1)))
         cat "$logs/$name.log"
-        echo "FAILED: $name, exit status $status"
+        note_failure "$name, exit status $status"
     else
         echo "$name: $passing passed"
     fi
@@ -84,7 +100,7 @@ unit_tests() {
         [ -e "$source" ] || { skip "there are no unit tests"; break; }
         name=$(basename "$source" .c)
         program=$BUILD/unit/$name
-        "$program" > "$logs/$name.log" 2>&1
+        run_unit "$program" "$name"
         count_criterion "$name" $?
     done
 }
@@ -100,8 +116,14 @@ run_pytest() {
     local report=$1
     shift
     rm -f "$report"
-    "$python" -m pytest -o cache_dir="$(realpath "$logs")/pytest-cache" -q -rs \
+    "$python" -m pytest -o cache_dir="$(realpath "$logs")/pytest-cache" -q -rfEs \
         --junitxml="$report" "$@" tests
+}
+
+# The tests that failed last, by pytest's own record.
+failed_tests() {
+    sed -n 's/^ *"\(.*\)": true,\{0,1\}$/\1/p' \
+        "$logs/pytest-cache/v/cache/lastfailed" 2>/dev/null | tr '\n' ' '
 }
 
 # Few tests that failed are run again, alone: a machine that others use stops
@@ -132,6 +154,9 @@ integration_tests() {
     elif [ "$status" -ne 0 ] && [ "$status" -ne 5 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
+    if [ "$bad" -gt 0 ]; then
+        note_failure "integration tests: $(failed_tests)"
+    fi
     passed=$((passed + tests - left_out - bad))
     skipped=$((skipped + left_out))
     failed=$((failed + bad))
@@ -145,7 +170,7 @@ lint() {
     if make BUILD="$BUILD" lint; then
         passed=$((passed + 1))
     else
-        echo "FAILED: make lint"
+        note_failure "make lint"
         failed=$((failed + 1))
     fi
 }
