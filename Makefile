@@ -367,7 +367,7 @@ C_SOURCES = $(shell git ls-files '*.c' '*.h' '*.cc')
 SHELL_SOURCES = $(shell git ls-files '*.sh') .ci/run
 
 format:
-	$(CLANG_FORMAT) -i $(C_SOURCES)
+	@$(CLANG_FORMAT) -i $(C_SOURCES)
 
 lint:
 	@$(CLANG_FORMAT) --dry-run -Werror $(C_SOURCES)
