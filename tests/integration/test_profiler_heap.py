@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostile_company import ENDPOINT, PLUGINS, PROFILER, compile_c, status
+from import_slots import import_slots
 from nginx_instance import (ALGORITHMS, BUILD, LONG, MODULES, SAN_PRELOAD,
                             alive, maps, wait_until)
 from pprof_profile import Profile
@@ -174,14 +175,114 @@ def test_text_has_the_same_numbers(nginx):
     assert "\tqsort_r\t" in lines[at + 1]
 
 
+# the hooks
+
+HOOKED = {"malloc", "calloc", "realloc", "reallocarray", "free",
+          "posix_memalign", "aligned_alloc", "memalign", "valloc", "pvalloc"}
+CPU_ONLY = "profiler_types cpu stall;"
+
+
+def hooked(pid):
+    """The modules of a process that import functions of the allocator:
+    {path: which of these lead into libnprof, "all", "none" or "some"}."""
+    found = {}
+    for slot in import_slots(pid, HOOKED):
+        found.setdefault(slot.module, set()).add(
+            "all" if slot.target.endswith("/libnprof.so") else "none")
+    return {module: leads.pop() if len(leads) == 1 else "some"
+            for module, leads in found.items()}
+
+
+# nginx, the C library, libraries, modules, and what modules open
+LOOKED_AT = ("/nginx", "/libc.so.6", "/libcrypto.so.3",
+             "/ngx_http_count_module.so", "/libnprof.so")
+
+
+def assert_hooked(pid, which, names=LOOKED_AT):
+    """For "none", once the process has served a request."""
+    wait_until(lambda: set(hooked(pid).values()) == {which},
+               f"{which} of the imports lead into libnprof")
+    found = hooked(pid)
+    for name in names:
+        assert any(module.endswith(name) for module in found), (name, found)
+
+
+@no_sanitizer
+def test_hooks_are_in_all_modules_of_a_worker(nginx):
+    configure(nginx).start()
+    assert_hooked(nginx.worker, "all")
+    assert_hooked(nginx.master, "none")
+
+
+# tests/plugins/loading_plugin.c, enum loading
+OPEN, KEEP, DROP, CLOSE = range(4)
+# 30 intervals: each is sampled
+KEPT = 2000000
+
+
+def loading(nginx, what):
+    answer = nginx.post("/loading", f"{what} {KEPT}")
+    assert answer.status == 200 and answer.json()["min"] == what, answer
+
+
+@no_sanitizer
+def test_library_that_comes_and_goes(nginx):
+    """It is hooked soon after it came, each time. What it allocated keeps its
+    name when it is gone, and is in use until it is freed."""
+    compile_c("keeping_library.c", nginx.prefix / "libkeeping.so")
+    plugin = compile_c("loading_plugin.c", nginx.prefix / "loading.so",
+                       "-Wl,-rpath,$ORIGIN")
+    configure(nginx, "64k", http=f"count_plugin loading {plugin};",
+              server="location /loading { count; count_sort loading; }")
+    nginx.start()
+    worker = nginx.worker
+
+    def kept(value):
+        return fetch(nginx).total(value, "keeping_allocates")
+
+    def is_hooked():
+        return hooked(worker).get(f"{nginx.prefix}/libkeeping.so") == "all"
+
+    for turn in range(1, 6 if LONG else 3):
+        loading(nginx, OPEN)
+        wait_until(is_hooked, "the library is hooked")
+        loading(nginx, DROP)
+        assert kept(INUSE_SPACE) == 0
+        for _ in range(5):
+            loading(nginx, KEEP)
+        loading(nginx, CLOSE)
+        assert not any("libkeeping" in line for line in maps(worker))
+        assert kept(INUSE_SPACE) == 5 * KEPT
+        assert kept(ALLOC_SPACE) == turn * 5 * KEPT
+    assert_hooked(worker, "all")
+    assert nginx.worker == worker
+    assert status(nginx)["heap"]["missed_free"] == 0
+
+
 def test_off_is_empty_and_not_hooked(nginx):
-    configure(nginx, main="profiler_types cpu stall;").start()
+    configure(nginx, main=CPU_ONLY).start()
     ask(nginx, "/v2", 20)
     assert not fetch(nginx, "heap").samples
     assert not fetch(nginx, "allocs").samples
     assert "heap profile: 0: 0 [0: 0]" in nginx.get(
         "/debug/pprof/allocs?debug=1").text
     assert "heap" not in status(nginx)
+    assert_hooked(nginx.worker, "none")
+
+
+@no_sanitizer
+def test_switched_by_a_reload(nginx):
+    """The workers of a configuration without heap profiles are as if there
+    had never been one with them; and the other way round."""
+    configure(nginx).start()
+    assert_hooked(nginx.worker, "all")
+    configure(nginx, main=CPU_ONLY)
+    nginx.reload(wait_for_old=True)
+    ask(nginx, "/v2", 5)
+    assert_hooked(nginx.worker, "none")
+    configure(nginx)
+    nginx.reload(wait_for_old=True)
+    assert_hooked(nginx.worker, "all")
 
 
 # what it shows
@@ -299,6 +400,25 @@ def test_reload_with_a_leak(leaking):
     assert profile.total(INUSE_OBJECTS, "leak_forgets") == 3
     assert profile.total(ALLOC_SPACE, "leak_forgets") == 13 * LEAK
     assert profile.total(ALLOC_OBJECTS, "leak_forgets") == 13
+
+
+@no_sanitizer
+def test_reload_that_unloads_the_module(leaking):
+    """The worker that drains goes on with it, the new one has nothing of
+    it."""
+    leaking.start()
+    old = leaking.worker
+    leak(leaking, LEAK, 5)
+    with slow_client(leaking) as client:
+        status(leaking)
+        leaking.write_conf(modules=(), server="location /x { return 204; }")
+        leaking.reload()
+        assert leaking.get("/x").status == 204
+        assert_hooked(leaking.worker, "none", ("/nginx", "/libc.so.6"))
+        assert_hooked(old, "all")
+        client.sendall(b"00 10000")
+        assert b"200 OK" in client.recv(1000)
+    wait_until(lambda: not alive(old), "the old worker exits")
 
 
 @no_sanitizer
