@@ -29,6 +29,7 @@
 #include "thread_context.h"
 #include "trace_thread.h"
 #include "unwind/stack_unwind.h"
+#include "unwind_signals.h"
 #include "wall_poll.h"
 #include "worker_counters.h"
 
@@ -215,6 +216,8 @@ profiler_thread_main(void *data)
 
     engine_start(profiler);
     thread_context_enter("nprof-profiler", THREAD_CONTEXT_NICE);
+    /* best effort: without it a sample costs more than twice as much */
+    (void) unwind_signals_keep();
     woken = true;
 
     while (!atomic_load(&nprof->stopping)) {
@@ -234,6 +237,7 @@ profiler_thread_main(void *data)
     looker_join(&profiler->looker);
     profiler_drain(profiler);
     nprof->left = profiler_leave(profiler);
+    unwind_signals_restore();
     thread_context_leave(nprof);
 
     return NULL;

@@ -26,6 +26,9 @@ struct got_patch {
     /* Only the main program's, which is the loader's first module. */
     bool program;
 
+    /* Only those of the module that has this address; NULL if of all. */
+    void *code;
+
     /* As got_patch_all() does. */
     bool all;
 
@@ -45,7 +48,7 @@ struct module_dynamic {
 };
 
 
-static int got_patch_module(struct dl_phdr_info *info, size_t size, void *data);
+static int  got_patch_visit(struct dl_phdr_info *info, size_t size, void *data);
 static void got_patch_table(struct got_patch            *patch,
                             const struct dl_phdr_info   *info,
                             const struct module_dynamic *dynamic,
@@ -59,7 +62,7 @@ static void got_patch_slot(struct got_patch          *patch,
 static int
 got_patch_run(struct got_patch *patch)
 {
-    dl_iterate_phdr(got_patch_module, patch);
+    dl_iterate_phdr(got_patch_visit, patch);
 
     return patch->error != 0 ? patch->error : patch->written;
 }
@@ -81,6 +84,18 @@ got_patch_program(const char *symbol, void *target, void *replacement)
     const struct got_redirect redirect = {symbol, &target, replacement};
     struct got_patch          patch
         = {.redirects = &redirect, .n_redirects = 1, .program = true};
+
+    return got_patch_run(&patch);
+}
+
+
+int
+got_patch_module(void *code, const char *symbol, void *target,
+                 void *replacement)
+{
+    const struct got_redirect redirect = {symbol, &target, replacement};
+    struct got_patch          patch
+        = {.redirects = &redirect, .n_redirects = 1, .code = code};
 
     return got_patch_run(&patch);
 }
@@ -204,11 +219,15 @@ patch_is_from(const struct got_patch *patch, const struct dl_phdr_info *info)
 
 
 static int
-got_patch_module(struct dl_phdr_info *info, size_t size, void *data)
+got_patch_visit(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct got_patch *patch = data;
 
     (void) size;
+
+    if (patch->code != NULL && !module_holds(info, (uintptr_t) patch->code)) {
+        return 0;
+    }
 
     if (patch->all || !patch_is_from(patch, info)) {
         got_patch_tables(patch, info);

@@ -28,6 +28,10 @@ int got_patch(const char *symbol, void *target, void *replacement);
 /* The same for the main program alone. */
 int got_patch_program(const char *symbol, void *target, void *replacement);
 
+/* The same for the one module that has the code at that address. */
+int got_patch_module(void *code, const char *symbol, void *target,
+                     void *replacement);
+
 
 /* What is redirected: calls of what *target says. */
 struct got_redirect {

@@ -9,7 +9,7 @@
 
 
 void *keeping_allocates(size_t size);
-void keeping_frees(void *block);
+void  keeping_frees(void *block);
 
 
 NOINLINE void *
