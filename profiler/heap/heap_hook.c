@@ -54,16 +54,21 @@ malloc_hook(size_t size)
 
 
 static HEAP_HOOK_CODE void *
+calloc_taken(size_t n, size_t size)
+{
+    return taken(heap_allocator.calloc(n, size), n * size);
+}
+
+
+static HEAP_HOOK_CODE void *
 calloc_hook(size_t n, size_t size)
 {
     size_t all;
 
-    if (__builtin_mul_overflow(n, size, &all)
-        || likely(heap_countdown_passes(all))) {
-        return heap_allocator.calloc(n, size);
-    }
-
-    return taken(heap_allocator.calloc(n, size), all);
+    return __builtin_mul_overflow(n, size, &all)
+                   || likely(heap_countdown_passes(all))
+               ? heap_allocator.calloc(n, size)
+               : calloc_taken(n, size);
 }
 
 
@@ -149,17 +154,26 @@ free_hook(void *block)
 
 
 static HEAP_HOOK_CODE int
-posix_memalign_hook(void **block, size_t alignment, size_t size)
+posix_memalign_taken(void **block, size_t alignment, size_t size)
 {
     int rc;
 
     rc = heap_allocator.posix_memalign(block, alignment, size);
 
-    if (rc == 0 && unlikely(!heap_countdown_passes(size))) {
+    if (rc == 0) {
         (void) taken(*block, size);
     }
 
     return rc;
+}
+
+
+static HEAP_HOOK_CODE int
+posix_memalign_hook(void **block, size_t alignment, size_t size)
+{
+    return likely(heap_countdown_passes(size))
+               ? heap_allocator.posix_memalign(block, alignment, size)
+               : posix_memalign_taken(block, alignment, size);
 }
 
 
