@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from nginx_instance import wait_until
+import promtool
+from nginx_instance import free_port, wait_until
 from pprof_profile import Profile
 from test_profiler_workers import PROFILER, Sorting, configure
 
@@ -156,15 +157,24 @@ def test_prometheus_text(served):
                 in text)
 
 
-PROMTOOL = shutil.which("promtool")
-
-
-@pytest.mark.skipif(PROMTOOL is None, reason="there is no promtool")
-def test_promtool_accepts_the_metrics(served):
-    text = served.get("/debug/pprof/status?format=prometheus").body
-    done = subprocess.run([PROMTOOL, "check", "metrics"], input=text,
+def test_promtool_accepts_the_metrics(nginx):
+    """Of everything that has metrics: all types, a store, uploads that fail."""
+    try:
+        path = promtool.find()
+    except promtool.NoPromtool as reason:
+        pytest.skip(str(reason))
+    configure(nginx, 2, main="profiler on; profiler_period 1s;"
+              "profiler_types cpu heap stall wall;"
+              f"profiler_store {nginx.prefix}/store;"
+              f"profiler_upload pyroscope http://127.0.0.1:{free_port()};")
+    nginx.start()
+    text = wait_until(
+        lambda: re.search(rb"(?s).*nginx_profiler_uploads_total\{.*", nginx.get(
+            "/debug/pprof/status?format=prometheus").body), "uploads")[0]
+    done = subprocess.run([path, "check", "metrics"], input=text,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == b"", done.stderr
 
 
 def test_status_of_the_instance(served):
