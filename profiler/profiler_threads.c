@@ -49,6 +49,17 @@ thread_create(pthread_t *thread, size_t stack_size, void *(*body)(void *),
 }
 
 
+/* Asks them to end: they wait for nothing any more, nor for other workers. */
+static void
+threads_end(struct nprof *nprof)
+{
+    atomic_store(&nprof->stopping, true);
+    signal_wake_profiler();
+    peer_limit_waits(0);
+    futex_flag_wake(nprof->export_wake);
+}
+
+
 /*
  * Our threads block all signals from their start on: nginx's are for its main
  * thread. They unblock the sampler's own, so that their CPU is seen too.
@@ -72,8 +83,7 @@ profiler_threads_start(struct nprof *nprof)
         rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
                            profiler_thread_main, nprof->profiler);
         if (rc != 0) {
-            atomic_store(&nprof->stopping, true);
-            futex_flag_wake(nprof->export_wake);
+            threads_end(nprof);
             pthread_join(nprof->export_thread, NULL);
         }
     }
@@ -194,11 +204,7 @@ profiler_threads_stop(struct nprof *nprof, unsigned timeout_ms)
 
     last_period(nprof, now + (until_ns - now) / PERIOD_PART);
 
-    atomic_store(&nprof->stopping, true);
-    signal_wake_profiler();
-    futex_flag_wake(nprof->export_wake);
-    /* nor for other workers */
-    peer_limit_waits(0);
+    threads_end(nprof);
 
     if (threads_join(nprof, until_ns)) {
         return true;

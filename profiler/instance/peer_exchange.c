@@ -8,14 +8,17 @@
 #include <string.h>
 
 #include "../futex_wait.h"
+#include "../nprof.h"
 #include "../nprof_clock.h"
 #include "peer_exchange.h"
 
 
 /*
  * An area's word: its state in the lowest byte, the slot of who is asked in the
- * next 16 bits, and the types in the upper half. It changes as a whole, so that
- * who takes a question knows that it is the one that was read.
+ * next 16 bits, the types in the 8 after them, and in the upper half who is
+ * asked: the id's lower half, since another worker may have the slot later. It
+ * changes as a whole, so that who takes a question knows that it is the one that
+ * was read.
  */
 enum area_state {
     AREA_FREE = 0,
@@ -35,6 +38,10 @@ enum area_state {
 
 #define AREA_STATE(word) ((enum area_state)((word) &0xff))
 #define AREA_SLOT(word) ((unsigned) ((word) >> 8 & 0xffff))
+#define AREA_TYPES(word) ((uint32_t) ((word) >> 24 & 0xff))
+#define AREA_WORKER(word) ((uint32_t) ((word) >> 32))
+
+_Static_assert(NPROF_PROFILES <= 8, "types have 8 bits of an area's word");
 
 /*
  * Questions are asked at their time, by the event loop, and answers taken when
@@ -48,9 +55,10 @@ enum area_state {
 
 
 static uint64_t
-area_word(enum area_state state, unsigned slot, uint32_t types)
+area_word(enum area_state state, const struct peer_ask *ask, uint32_t types)
 {
-    return (uint64_t) types << 32 | (uint64_t) slot << 8 | state;
+    return (uint64_t) (uint32_t) ask->worker << 32 | (uint64_t) types << 24
+           | (uint64_t) ask->slot << 8 | state;
 }
 
 
@@ -74,6 +82,19 @@ area_clear(unsigned i)
 }
 
 
+/* Whether who took the question may still write to its area: another worker
+   gets the slot only once the process that had it is gone. */
+static bool
+taker_lives(uint64_t word)
+{
+    unsigned slot = AREA_SLOT(word);
+
+    return (uint32_t) atomic_load(&instance.directory->slots[slot].id)
+               == AREA_WORKER(word)
+           && instance_slot_lives(slot);
+}
+
+
 /* Takes back what was abandoned and will not be written to any more. */
 static void
 areas_recover(void)
@@ -90,8 +111,7 @@ areas_recover(void)
         area = &instance_own_slot()->areas[i];
         word = atomic_load(&area->word);
 
-        if (AREA_STATE(word) == AREA_DONE
-            || !instance_slot_lives(AREA_SLOT(word))) {
+        if (AREA_STATE(word) == AREA_DONE || !taker_lives(word)) {
             areas_abandoned &= ~(1u << i);
             area_clear(i);
         }
@@ -150,7 +170,7 @@ peer_ask_one(struct peer_ask *ask, uint32_t types, unsigned n)
 
         if (atomic_compare_exchange_strong(
                 &own->areas[i].word, &is_free,
-                area_word(AREA_RESERVED, ask->slot, types))) {
+                area_word(AREA_RESERVED, ask, types))) {
             break;
         }
     }
@@ -161,7 +181,7 @@ peer_ask_one(struct peer_ask *ask, uint32_t types, unsigned n)
 
     ask->area = (uint8_t) i;
     atomic_store(&own->areas[i].length, 0);
-    atomic_store(&own->areas[i].word, area_word(AREA_ASKED, ask->slot, types));
+    atomic_store(&own->areas[i].word, area_word(AREA_ASKED, ask, types));
     futex_flag_wake(&instance.directory->slots[ask->slot].profiler_wake);
 
     return true;
@@ -235,7 +255,7 @@ peer_withdraw(struct peer_ask *ask, uint32_t types)
     }
 
     area = &instance_own_slot()->areas[ask->area];
-    word = area_word(AREA_ASKED, ask->slot, types);
+    word = area_word(AREA_ASKED, ask, types);
 
     if (!atomic_compare_exchange_strong(&area->word, &word, AREA_FREE)) {
         areas_abandoned |= 1u << ask->area;
@@ -349,7 +369,7 @@ peer_answer(unsigned slot, unsigned i, uint64_t word,
     struct instance_area *area = &asking->areas[i];
     struct parcel_file    file = {.offset = instance_area_offset(slot, i)};
 
-    if (write(data, (uint32_t) (word >> 32), &file) == 0) {
+    if (write(data, AREA_TYPES(word), &file) == 0) {
         atomic_store(&area->length, file.length);
     }
 
@@ -365,8 +385,11 @@ peer_answer_all(unsigned own,
                 void *data)
 {
     unsigned              slot, i;
+    uint32_t              worker;
     uint64_t              word;
     struct instance_slot *asking;
+
+    worker = (uint32_t) atomic_load(&instance.directory->slots[own].id);
 
     for (slot = 0; slot < instance_slots(); slot++) {
         asking = &instance.directory->slots[slot];
@@ -380,6 +403,7 @@ peer_answer_all(unsigned own,
             word = atomic_load(&asking->areas[i].word);
 
             if (AREA_STATE(word) == AREA_ASKED && AREA_SLOT(word) == own
+                && AREA_WORKER(word) == worker
                 && atomic_compare_exchange_strong(&asking->areas[i].word, &word,
                                                   (word & ~UINT64_C(0xff))
                                                       | AREA_TAKEN)) {
