@@ -86,3 +86,23 @@ base_file_store(const struct window_base *base, enum instance_base_role role)
 
     return 0;
 }
+
+
+void
+base_file_drop(enum instance_base_role role)
+{
+    uint64_t              offset, length;
+    struct instance_base *stored = &instance.directory->bases[role];
+
+    offset = atomic_load(&stored->extent.offset);
+    length = atomic_load(&stored->extent.length);
+
+    atomic_fetch_add(&instance.directory->sequence, 1);
+    atomic_store(&stored->monotonic_ns, 0);
+    atomic_store(&stored->extent.length, 0);
+    atomic_fetch_add(&instance.directory->sequence, 1);
+
+    if (length != 0) {
+        instance_free(offset, length);
+    }
+}

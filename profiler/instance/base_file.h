@@ -23,5 +23,8 @@ int base_file_load(struct window_base *base, enum instance_base_role role);
 int base_file_store(const struct window_base *base,
                     enum instance_base_role   role);
 
+/* There is none any more. The leader. */
+void base_file_drop(enum instance_base_role role);
+
 
 #endif /* NPROF_BASE_FILE_H */

@@ -232,6 +232,26 @@ history_add(struct stack_merge *merges, unsigned n, int64_t from_ns,
 }
 
 
+void
+history_drop(void)
+{
+    struct instance_directory *directory = instance.directory;
+
+    if (atomic_load(&directory->history_count) == 0
+        && atomic_load(&directory->bases[INSTANCE_BASE_STEP].monotonic_ns)
+               == 0) {
+        return;
+    }
+
+    atomic_fetch_add(&directory->sequence, 1);
+    atomic_store(&directory->history_count, 0);
+    atomic_fetch_add(&directory->sequence, 1);
+
+    instance_free(instance_history_offset(), HISTORY_ROOM);
+    base_file_drop(INSTANCE_BASE_STEP);
+}
+
+
 static void
 steps_free(struct history_window *window)
 {

@@ -26,6 +26,10 @@
 int history_add(struct stack_merge *merges, unsigned n, int64_t from_ns,
                 int64_t to_ns, uint64_t size);
 
+/* Nothing is kept any more, nor its memory; if nothing was this is cheap. The
+   leader. */
+void history_drop(void);
+
 /* A part of the past; all zero but from_ns and to_ns before history_read(). */
 struct history_window {
     /* What is asked for, CLOCK_REALTIME. */

@@ -289,6 +289,10 @@ leader_step(struct instance_leader *leader, bool last)
     bool         history, periods;
     struct step *step;
 
+    if (leader->config->history_size == 0) {
+        history_drop();
+    }
+
     now = clock_ns(CLOCK_MONOTONIC);
     history = !last && leader->config->history_size != 0
               && is_due(INSTANCE_BASE_STEP, step_ns(leader), now);

@@ -31,6 +31,8 @@ static char     *ngx_profiler_check_interval(ngx_conf_t *cf, void *post,
                                              void *data);
 static char     *ngx_profiler_cpu_engine(ngx_conf_t *cf, ngx_command_t *cmd,
                                          void *conf);
+static char     *ngx_profiler_set_history(ngx_conf_t *cf, ngx_command_t *cmd,
+                                          void *conf);
 static char     *ngx_profiler_set_store(ngx_conf_t *cf, ngx_command_t *cmd,
                                         void *conf);
 static char *ngx_profiler_check_period(ngx_conf_t *cf, void *post, void *data);
@@ -110,7 +112,7 @@ static ngx_command_t  ngx_profiler_commands[] = {
 
     { ngx_string("profiler_history"),
       NGX_MAIN_CONF|NGX_DIRECT_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_size_slot,
+      ngx_profiler_set_history,
       0,
       offsetof(ngx_profiler_conf_t, history),
       NULL },
@@ -394,6 +396,24 @@ ngx_profiler_set_types(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_profiler_set_history(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t           *value;
+    ngx_profiler_conf_t *pcf = conf;
+
+    value = cf->args->elts;
+
+    if (pcf->history == NGX_CONF_UNSET_SIZE
+        && ngx_strcmp(value[1].data, "off") == 0) {
+        pcf->history = 0;
+        return NGX_CONF_OK;
+    }
+
+    return ngx_conf_set_size_slot(cf, cmd, conf);
 }
 
 

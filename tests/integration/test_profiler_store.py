@@ -161,6 +161,12 @@ def test_a_full_disk(nginx):
     ("profiler_store a size=1;", 'invalid parameter "size=1"'),
     ("profiler_period 999ms;", "value must be between 1s and 3600s"),
     ("profiler_history x;", '"profiler_history" directive invalid value'),
+    ("profiler_history on;", '"profiler_history" directive invalid value'),
+    ("profiler_history;", "invalid number of arguments"),
+    ("profiler_history off; profiler_history 1m;",
+     '"profiler_history" directive is duplicate'),
+    ("profiler_history 1m; profiler_history off;",
+     '"profiler_history" directive is duplicate'),
 ])
 def test_refused_directives(nginx, directive, reason):
     nginx.write_conf(modules=PROFILER, main=directive)

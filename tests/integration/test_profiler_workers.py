@@ -295,6 +295,23 @@ def test_the_past_is_answered_at_once(nginx):
     assert answer.headers["X-Go-Pprof"] == "1"
 
 
+def test_history_that_is_turned_off_keeps_nothing(nginx):
+    configure(nginx, 2, main="profiler on; profiler_period 1s;")
+    nginx.start()
+
+    def last_minute():
+        return nginx.get("/debug/pprof/profile?last=1m")
+
+    wait_until(lambda: last_minute().status == 200, "something is kept")
+    configure(nginx, 2, main="profiler on; profiler_history off;")
+    nginx.reload(wait_for_old=True)
+    wait_until(lambda: last_minute().status == 404, "it goes")
+    assert last_minute().headers["X-Go-Pprof"] == "1"
+    history = nginx.get("/debug/pprof/status").json()["instance"]["history"]
+    assert history == {"steps": 0, "bytes": 0, "dropped": 0}
+    assert profile_of(nginx.get("/debug/pprof/stall?seconds=1"))
+
+
 @pytest.mark.parametrize("query", [
     "last=0", "last=-1", "last=x", "last=", "from=x", "from=", "to=1",
     "from=2000&to=1000", "last=60s&from=1000", "last=60s&worker=1",

@@ -218,5 +218,10 @@ Test(instance_collect, history_that_is_made_smaller_gives_memory_back)
     cr_assert_eq(fstat(instance.fd, &status), 0);
     cr_assert_leq(status.st_blocks, 8);
 
+    history_drop();
+    cr_assert_eq(instance.directory->history_count, 0);
+    cr_assert_eq(fstat(instance.fd, &status), 0);
+    cr_assert_eq(status.st_blocks, 0);
+
     stack_merge_free(&merge);
 }

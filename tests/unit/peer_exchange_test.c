@@ -107,9 +107,9 @@ ask(struct peer_question *asked, pid_t pid)
 Test(peer_exchange, the_types_that_were_asked_for_are_written)
 {
     ask(&question, two_workers(answers));
-    cr_assert_eq(peer_take(&question, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY,
-                           &taken),
-                 0);
+    cr_assert_eq(
+        peer_take(&question, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY, &taken),
+        0);
     cr_assert_eq(taken.n, sizeof(uint32_t));
     cr_assert_eq(*(const uint32_t *) taken.bytes, TYPE);
     parcel_bytes_free(&taken);
@@ -163,12 +163,11 @@ Test(peer_exchange, question_to_another_worker_is_not_answered)
     second = other_worker(answers);
 
     ask(&later, second);
-    cr_assert_eq(peer_take(&later, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY,
-                           &taken),
-                 0);
+    cr_assert_eq(
+        peer_take(&later, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY, &taken), 0);
     parcel_bytes_free(&taken);
 
-    cr_assert_eq(peer_take(&question, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY,
-                           &taken),
-                 -ESRCH);
+    cr_assert_eq(
+        peer_take(&question, 0, clock_ns(CLOCK_MONOTONIC) + FAR_AWAY, &taken),
+        -ESRCH);
 }

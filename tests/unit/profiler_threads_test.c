@@ -45,7 +45,7 @@ somebody_is_asked(void)
    waits for other workers. */
 int
 pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
-               void *(*body)(void *), void *data)
+               void *(*body)(void *), void             *data)
 {
     int (*real)(pthread_t *, const pthread_attr_t *, void *(*) (void *),
                 void *);
