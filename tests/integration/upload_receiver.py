@@ -41,7 +41,7 @@ class Request:
         self.method, self.path, self.query = found.groups()
         self.headers = {}
         for header in lines:
-            found = re.fullmatch(r"([A-Za-z-]+): ([!-~]?[ -~]*)", header)
+            found = re.fullmatch(r"([A-Za-z0-9-]+): ([!-~]?[ -~]*)", header)
             demand(found, f"header {header!r}")
             name = found[1].lower()
             demand(name not in self.headers, f"header {name} twice")
@@ -220,7 +220,8 @@ class Receiver:
         request = Request(head, b"")
         demand("transfer-encoding" not in request.headers, "chunked")
         demand("expect" not in request.headers, "Expect")
-        length = int(request.headers["content-length"])
+        length = int(request.headers["content-length"]
+                     if request.method != "GET" else 0)
         while len(body) < length:
             more = connection.recv(65536)
             if not more:
