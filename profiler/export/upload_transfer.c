@@ -5,31 +5,17 @@
 
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "datadog_event.h"
+#include "http_request.h"
 #include "upload_transfer.h"
 
 
 #define ORIGIN "nginx-profiler"
-
-
-/* What a child of the worker may inherit is nobody's connection. */
-static curl_socket_t
-socket_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    (void) data;
-    (void) purpose;
-
-    return socket(address->family, address->socktype | SOCK_CLOEXEC,
-                  address->protocol);
-}
 
 
 /* Of headers and body: nobody needs the answer, and it may be endless. */
@@ -46,47 +32,18 @@ answer_read(char *bytes, size_t size, size_t n, void *data)
 }
 
 
-/* Adds a header of a name and a value, unless that is NULL or "". */
-static bool
-header_add(struct upload_transfer *transfer, const char *name,
-           const char *value)
-{
-    char              *line;
-    struct curl_slist *headers;
-
-    if (value == NULL || value[0] == '\0') {
-        return true;
-    }
-
-    if (asprintf(&line, "%s: %s", name, value) < 0) {
-        return false;
-    }
-
-    headers = curl_slist_append(transfer->headers, line);
-    free(line);
-
-    if (headers != NULL) {
-        transfer->headers = headers;
-    }
-
-    return headers != NULL;
-}
-
-
 static bool
 datadog_headers(struct upload_transfer       *transfer,
                 const struct upload_settings *settings,
                 const struct upload_target   *target)
 {
-    return header_add(transfer, "DD-EVP-ORIGIN", ORIGIN)
-           && header_add(transfer, "DD-EVP-ORIGIN-VERSION", NPROF_VERSION)
-           && header_add(transfer, "Datadog-Container-ID",
-                         settings->entity.container)
-           && header_add(transfer, "Datadog-Entity-ID", settings->entity.entity)
-           && header_add(transfer, "Datadog-External-Env",
-                         settings->external_env)
+    struct curl_slist **headers = &transfer->headers;
+
+    return http_header_add(headers, "DD-EVP-ORIGIN", ORIGIN)
+           && http_header_add(headers, "DD-EVP-ORIGIN-VERSION", NPROF_VERSION)
+           && http_container_headers(headers, settings)
            && (!target->intake
-               || header_add(transfer, "DD-API-KEY", settings->api_key));
+               || http_header_add(headers, "DD-API-KEY", settings->api_key));
 }
 
 
@@ -123,7 +80,8 @@ datadog_body(struct upload_transfer *transfer, const struct upload_item *item)
 static bool
 plain_body(struct upload_transfer *transfer, const struct upload_item *item)
 {
-    return header_add(transfer, "Content-Type", "application/octet-stream")
+    return http_header_add(&transfer->headers, "Content-Type",
+                           "application/octet-stream")
            && curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                                (curl_off_t) item->len)
                   == CURLE_OK
@@ -153,45 +111,12 @@ url_set(struct upload_transfer *transfer, const struct upload_target *target,
 }
 
 
-/*
- * Of all requests: HTTP only, no proxy and no redirect (the API key goes
- * nowhere else), no signals, no waiting for a resolver that hangs.
- */
 static bool
-common_options(struct upload_transfer       *transfer,
-               const struct upload_settings *settings)
+answer_options(struct upload_transfer *transfer)
 {
     CURL *easy = transfer->easy;
 
-    return curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https")
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                               (long) CURL_HTTP_VERSION_1_1)
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, settings->timeout_ms)
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_USERAGENT,
-                               ORIGIN "/" NPROF_VERSION)
-                  == CURLE_OK
-           && (settings->ca_file == NULL
-               || curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file)
-                      == CURLE_OK);
-}
-
-
-static bool
-callbacks_set(struct upload_transfer *transfer)
-{
-    CURL *easy = transfer->easy;
-
-    return curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error)
-               == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open)
-                  == CURLE_OK
+    return curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L) == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_read)
                   == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer) == CURLE_OK
@@ -206,17 +131,14 @@ request_make(struct upload_transfer       *transfer,
              const struct upload_settings *settings,
              const struct upload_target *target, const struct upload_item *item)
 {
-    return common_options(transfer, settings) && callbacks_set(transfer)
-           && url_set(transfer, target, item)
-           && (target->socket == NULL
-               || curl_easy_setopt(transfer->easy, CURLOPT_UNIX_SOCKET_PATH,
-                                   target->socket)
-                      == CURLE_OK)
+    return http_request_prepare(transfer->easy, settings, target,
+                                settings->timeout_ms, transfer->error)
+           && answer_options(transfer) && url_set(transfer, target, item)
            && (target->kind == NPROF_DATADOG
                    ? datadog_headers(transfer, settings, target)
                          && datadog_body(transfer, item)
                    : plain_body(transfer, item))
-           && header_add(transfer, "Connection", "close")
+           && http_header_add(&transfer->headers, "Connection", "close")
            && curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER,
                                transfer->headers)
                   == CURLE_OK;
@@ -231,8 +153,7 @@ upload_transfer_begin(struct upload_transfer       *transfer,
 {
     memset(transfer, 0, sizeof(*transfer));
 
-    /* no "Expect: 100-continue", which some wait for in vain */
-    transfer->headers = curl_slist_append(NULL, "Expect:");
+    transfer->headers = http_headers_begin();
     transfer->easy = curl_easy_init();
 
     if (transfer->headers == NULL || transfer->easy == NULL

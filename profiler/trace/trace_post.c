@@ -5,12 +5,11 @@
 
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "../export/http_request.h"
 #include "../nprof_clock.h"
 #include "trace_post.h"
 
@@ -21,8 +20,8 @@
 #define POST_MS 5000
 #define HURRY_MS 100
 
-/* The line of a header at most. */
-#define HEADER_LINE_MAX 512
+/* With its NUL. */
+#define URL_MAX 512
 
 
 static size_t
@@ -44,63 +43,36 @@ answer_write(char *bytes, size_t size, size_t n, void *data)
 }
 
 
-/* What a process that nginx or a module starts must not have. */
-static curl_socket_t
-socket_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+/* The Agent's address and the path; false if that is too long, or memory
+   lacks. */
+static bool
+url_set(struct trace_post *post)
 {
-    (void) data;
-    (void) purpose;
+    char        url[URL_MAX];
+    size_t      len;
+    const char *agent = post->identity->agent.url;
 
-    return socket(address->family, address->socktype | SOCK_CLOEXEC,
-                  address->protocol);
+    len = strcspn(agent, "?#");
+
+    if (len > 0 && agent[len - 1] == '/') {
+        len--;
+    }
+
+    return snprintf(url, sizeof(url), "%.*s%s", (int) len, agent, TRACES_PATH)
+               < (int) sizeof(url)
+           && curl_easy_setopt(post->easy, CURLOPT_URL, url) == CURLE_OK;
 }
 
 
 static bool
 post_configure(struct trace_post *post)
 {
-    char                        url[HEADER_LINE_MAX];
-    CURL                       *easy;
-    size_t                      len;
-    const struct upload_target *agent = &post->identity->agent;
+    CURL *easy = post->easy;
 
-    easy = post->easy;
-    len = strcspn(agent->url, "?#");
-
-    if (len > 0 && agent->url[len - 1] == '/') {
-        len--;
-    }
-
-    if (snprintf(url, sizeof(url), "%.*s%s", (int) len, agent->url, TRACES_PATH)
-        >= (int) sizeof(url)) {
-        return false;
-    }
-
-    if (agent->socket != NULL
-        && curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, agent->socket)
-               != CURLE_OK) {
-        return false;
-    }
-
-    if (post->identity->ca_file != NULL
-        && curl_easy_setopt(easy, CURLOPT_CAINFO, post->identity->ca_file)
-               != CURLE_OK) {
-        return false;
-    }
-
-    return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK
+    return http_request_prepare(easy, post->identity, &post->identity->agent,
+                                POST_MS, post->error)
+           && url_set(post)
            && curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https")
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) POST_MS)
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, socket_open)
-                  == CURLE_OK
-           && curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, post->error)
-                  == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, answer_write)
                   == CURLE_OK
            && curl_easy_setopt(easy, CURLOPT_WRITEDATA, post) == CURLE_OK;
@@ -147,38 +119,16 @@ trace_post_destroy(struct trace_post *post)
 }
 
 
-/* Adds a line "NAME: VALUE" unless value is empty; false if memory lacks. */
-static bool
-header_add(struct curl_slist **headers, const char *name, const char *value)
-{
-    char               line[HEADER_LINE_MAX];
-    struct curl_slist *added;
-
-    if (value == NULL || *value == '\0'
-        || snprintf(line, sizeof(line), "%s: %s", name, value)
-               >= (int) sizeof(line)) {
-        return true;
-    }
-
-    added = curl_slist_append(*headers, line);
-
-    if (added != NULL) {
-        *headers = added;
-    }
-
-    return added != NULL;
-}
-
-
 /* NULL if memory lacks. */
 static struct curl_slist *
 headers_make(const struct trace_post *post, const struct trace_payload *payload)
 {
     char               count[16];
+    bool               made;
     size_t             i;
     struct curl_slist *headers;
 
-    const char *lines[][2] = {
+    const char *const lines[][2] = {
         {"Content-Type", "application/msgpack"},
         {"Datadog-Meta-Lang", "c"},
         {"Datadog-Meta-Lang-Version", "11"},
@@ -186,21 +136,20 @@ headers_make(const struct trace_post *post, const struct trace_payload *payload)
         {"Datadog-Meta-Tracer-Version", NPROF_VERSION},
         {"Datadog-Send-Real-Http-Status", "1"},
         {"X-Datadog-Trace-Count", count},
-        {"Datadog-Container-ID", post->identity->entity.container},
-        {"Datadog-Entity-ID", post->identity->entity.entity},
-        {"Datadog-External-Env", post->identity->external_env},
     };
 
     snprintf(count, sizeof(count), "%u", payload->n_traces);
 
-    /* libcurl would wait for the agent to say that it goes on */
-    headers = curl_slist_append(NULL, "Expect:");
+    headers = http_headers_begin();
+    made = headers != NULL && http_container_headers(&headers, post->identity);
 
-    for (i = 0; headers != NULL && i < sizeof(lines) / sizeof(lines[0]); i++) {
-        if (!header_add(&headers, lines[i][0], lines[i][1])) {
-            curl_slist_free_all(headers);
-            headers = NULL;
-        }
+    for (i = 0; made && i < sizeof(lines) / sizeof(lines[0]); i++) {
+        made = http_header_add(&headers, lines[i][0], lines[i][1]);
+    }
+
+    if (!made) {
+        curl_slist_free_all(headers);
+        headers = NULL;
     }
 
     return headers;
