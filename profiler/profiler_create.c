@@ -65,11 +65,11 @@ tables_create(struct profiler *profiler)
         if (profiler->tables[kind] == NULL) {
             return -ENOMEM;
         }
-    }
 
-    if (profiler->nprof->trace != NULL
-        && profiler_collects(profiler, NPROF_JOB_CPU)) {
-        return stack_table_keep_spans(profiler->tables[NPROF_JOB_CPU]);
+        if (profiler->nprof->trace != NULL && kind != NPROF_JOB_HEAP
+            && stack_table_keep_spans(profiler->tables[kind]) != 0) {
+            return -ENOMEM;
+        }
     }
 
     return 0;

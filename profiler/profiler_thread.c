@@ -270,8 +270,8 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
 
     stack = stack_table_find(table, slot->name, record->labels,
                              profiler->stack.frames, profiler->stack.n_frames);
-    stack_table_count(table, stack, expiries, expiries * profiler->period_ns);
-    stack_table_span(table, stack, record->span, expiries);
+    stack_table_count_span(table, stack, expiries,
+                           expiries * profiler->period_ns, record->span);
 }
 
 
@@ -293,8 +293,7 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
     }
 
     if (record->wanted & SAMPLE_FOR_WALL) {
-        wall_poll_sample(&profiler->wall, slot, record->labels,
-                         &profiler->stack);
+        wall_poll_sample(&profiler->wall, slot, record, &profiler->stack);
     }
 
     if (slot->main_thread && profiler_collects(profiler, NPROF_JOB_STALL)) {

@@ -32,8 +32,8 @@
 
 
 static void stall_stack_take(struct stall_watch *watch, int64_t start);
-static void stall_seen(struct stall_watch *watch, int64_t start,
-                       uint32_t stack);
+static void stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
+                       uint64_t span);
 
 
 static int64_t
@@ -223,6 +223,7 @@ stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
     }
 
     stack_unwind(watch->unwinder, &watch->sample.record, true, &watch->stack);
+    watch->blocked_span = watch->sample.record.span;
 
     return stack_table_find(watch->table, slot->name,
                             watch->sample.record.labels, watch->stack.frames,
@@ -246,14 +247,15 @@ stall_stack_take(struct stall_watch *watch, int64_t start)
     watch->blocked_stack = stack;
 
     if (stack != STACK_TABLE_NONE) {
-        stall_seen(watch, start, stack);
+        stall_seen(watch, start, stack, watch->blocked_span);
     }
 }
 
 
-/* The stack was seen in the stall that began at start. */
+/* The stack was seen in the stall that began at start, at work for the span. */
 static void
-stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
+stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
+           uint64_t span)
 {
     uint32_t i;
 
@@ -264,7 +266,7 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
     }
 
     for (i = 0; i < watch->n_stacks; i++) {
-        if (watch->stacks[i].stack == stack) {
+        if (watch->stacks[i].stack == stack && watch->stacks[i].span == span) {
             break;
         }
     }
@@ -273,9 +275,11 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack)
         i = STALL_STACKS - 1;
         watch->stacks[i].stack = stack_table_find_mark(
             watch->table, MAIN_THREAD, STACK_FRAME_OTHER);
+        watch->stacks[i].span = 0;
 
     } else if (i == watch->n_stacks) {
         watch->stacks[i].stack = stack;
+        watch->stacks[i].span = span;
         watch->stacks[i].weight = 0;
         watch->n_stacks++;
     }
@@ -303,8 +307,8 @@ stall_divide(struct stall_watch *watch, int64_t duration)
         weight += watch->stacks[i].weight;
         /* the product has up to 110 bits */
         sum = (int64_t) ((__int128) duration * weight / watch->weight);
-        stack_table_count(watch->table, watch->stacks[i].stack, i == 0,
-                          sum - given);
+        stack_table_count_span(watch->table, watch->stacks[i].stack, i == 0,
+                               sum - given, watch->stacks[i].span);
         given = sum;
     }
 }
@@ -320,9 +324,12 @@ stall_settle(struct stall_watch *watch, const struct loop_stall *stall)
         stall_divide(watch, stall->duration_ns);
 
     } else if (watch->cpu_start_ns == stall->start_ns) {
-        stack_table_add(watch->table, MAIN_THREAD, watch->cpu_labels,
-                        watch->cpu_stack.frames, watch->cpu_stack.n_frames, 1,
-                        stall->duration_ns);
+        stack_table_count_span(watch->table,
+                               stack_table_find(watch->table, MAIN_THREAD,
+                                                watch->cpu_labels,
+                                                watch->cpu_stack.frames,
+                                                watch->cpu_stack.n_frames),
+                               1, stall->duration_ns, watch->cpu_span);
 
     } else {
         watch->counters.lost++;
@@ -355,12 +362,14 @@ stall_watch_sample(struct stall_watch         *watch,
     if (record->wanted & SAMPLE_FOR_STALL) {
         stall_seen(watch, record->turn_start_ns,
                    stack_table_find(watch->table, MAIN_THREAD, record->labels,
-                                    stack->frames, stack->n_frames));
+                                    stack->frames, stack->n_frames),
+                   record->span);
         return;
     }
 
     watch->cpu_start_ns = record->turn_start_ns;
     watch->cpu_labels = record->labels;
+    watch->cpu_span = record->span;
     watch->cpu_stack.n_frames = stack->n_frames;
     memcpy(watch->cpu_stack.frames, stack->frames,
            stack->n_frames * sizeof(stack->frames[0]));

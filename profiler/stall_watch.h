@@ -48,6 +48,9 @@ struct stall_counters {
 struct stall_stack {
     uint32_t stack;
 
+    /* That of the request, 0 if there is none. */
+    uint64_t span;
+
     /* The time between looks that it stands for, nanoseconds. */
     int64_t weight;
 };
@@ -81,15 +84,17 @@ struct stall_watch {
        the next look, nanoseconds. */
     int64_t interval_ns;
 
-    /* Where the turn's main thread was blocked at the last look, and its CPU
-       clock then; STACK_TABLE_NONE if it was not. */
+    /* Where the turn's main thread was blocked at the last look, for which span,
+       and its CPU clock then; STACK_TABLE_NONE if it was not. */
     uint32_t blocked_stack;
+    uint64_t blocked_span;
     int64_t  blocked_cpu_ns;
 
     /* The last CPU sample that was taken in a turn: which turn, whose work, which
        stack. */
     int64_t              cpu_start_ns;
     uint32_t             cpu_labels;
+    uint64_t             cpu_span;
     struct unwound_stack cpu_stack;
 
     /* How much of the hook's counters is in the table already. */

@@ -58,13 +58,14 @@ gap(struct wall_poll *wall)
 }
 
 
-/* The gap goes to the stack. */
+/* The gap goes to the stack, and to the span. */
 static void
 gap_add(struct wall_poll *wall, struct wall_thread *thread, uint32_t stack,
-        int64_t ns)
+        uint64_t span, int64_t ns)
 {
     thread->last = stack;
-    stack_table_count(wall->table, stack, 1, ns);
+    thread->last_span = span;
+    stack_table_count_span(wall->table, stack, 1, ns, span);
 }
 
 
@@ -74,7 +75,7 @@ gap_lost(struct wall_poll *wall, const struct thread_slot *slot,
 {
     wall->counters.lost++;
     gap_add(wall, thread,
-            stack_table_find_mark(wall->table, slot->name, STACK_FRAME_LOST),
+            stack_table_find_mark(wall->table, slot->name, STACK_FRAME_LOST), 0,
             ns);
 }
 
@@ -100,8 +101,9 @@ look_anew(struct wall_poll *wall, struct thread_slot *slot,
         thread->stack = stack_table_find(
             wall->table, slot->name, wall->sample.record.labels,
             wall->stack.frames, wall->stack.n_frames);
+        thread->span = wall->sample.record.span;
         thread->named = slot->named;
-        gap_add(wall, thread, thread->stack, ns);
+        gap_add(wall, thread, thread->stack, thread->span, ns);
         return;
 
     default: /* THREAD_UNKNOWN */
@@ -136,7 +138,7 @@ look_at(struct wall_poll *wall, struct thread_slot *slot,
     if (cpu_ns == thread->cpu_ns && thread->stack != STACK_TABLE_NONE
         && thread->named == slot->named) {
         wall->counters.unmoved++;
-        gap_add(wall, thread, thread->stack, ns);
+        gap_add(wall, thread, thread->stack, thread->span, ns);
         return false;
     }
 
@@ -165,7 +167,7 @@ look_at_own(struct wall_poll *wall, struct thread_slot *slot,
     }
 
     wall->counters.unmoved++;
-    gap_add(wall, thread, thread->stack, ns);
+    gap_add(wall, thread, thread->stack, thread->span, ns);
 }
 
 
@@ -234,7 +236,8 @@ wall_poll_settle(struct wall_poll *wall, size_t n_slots, int64_t now)
             thread->pending_ns += ns;
         } else {
             /* nowhere, if it was looked at once only: that was its start */
-            stack_table_count(wall->table, thread->last, 0, ns);
+            stack_table_count_span(wall->table, thread->last, 0, ns,
+                                   thread->last_span);
         }
     }
 }
@@ -252,7 +255,8 @@ wall_poll_before_wait(struct wall_poll *wall)
 
 void
 wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
-                 uint32_t labels, const struct unwound_stack *stack)
+                 const struct sample_record *record,
+                 const struct unwound_stack *stack)
 {
     uint32_t            index;
     struct wall_thread *thread;
@@ -264,14 +268,15 @@ wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
         return;
     }
 
-    index = stack_table_find(wall->table, slot->name, labels, stack->frames,
-                             stack->n_frames);
-    gap_add(wall, thread, index, thread->pending_ns);
+    index = stack_table_find(wall->table, slot->name, record->labels,
+                             stack->frames, stack->n_frames);
+    gap_add(wall, thread, index, record->span, thread->pending_ns);
     thread->pending_ns = 0;
 
     /* the first may be cut, while it is not known where the stack ends */
     if (slot == wall->own && stack->complete) {
         thread->stack = index;
+        thread->span = record->span;
     }
 }
 

@@ -49,8 +49,10 @@ struct wall_thread {
     /* When it was looked at last (CLOCK_MONOTONIC), 0 if it never was. */
     int64_t since_ns;
 
-    /* Where it is blocked, an index of the table or STACK_TABLE_NONE. */
+    /* Where it is blocked, an index of the table or STACK_TABLE_NONE; and the
+       span that it works for there, 0 if there is none. */
     uint32_t stack;
+    uint64_t span;
 
     /* How often its name had been asked for then: it may have another now. */
     unsigned named;
@@ -58,8 +60,9 @@ struct wall_thread {
     /* Its CPU clock there, or when a sample was requested. */
     int64_t cpu_ns;
 
-    /* The stack that its last gap went to, or STACK_TABLE_NONE. */
+    /* The stack that its last gap went to, or STACK_TABLE_NONE, and the span. */
     uint32_t last;
+    uint64_t last_span;
 
     /* The gap that the sample which was requested stands for, or 0. */
     int64_t pending_ns;
@@ -110,9 +113,10 @@ void wall_poll_settle(struct wall_poll *wall, size_t n_slots, int64_t now);
    sample of itself. */
 void wall_poll_before_wait(struct wall_poll *wall);
 
-/* Takes the sample that a thread was asked for, and its label set. */
+/* Takes the sample that a thread was asked for, and its stack. */
 void wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
-                      uint32_t labels, const struct unwound_stack *stack);
+                      const struct sample_record *record,
+                      const struct unwound_stack *stack);
 
 /* The slot's thread is gone. */
 void wall_poll_forget(struct wall_poll *wall, const struct thread_slot *slot);

@@ -8,6 +8,7 @@
 
 #include "../nprof_clock.h"
 #include "span_log.h"
+#include "stack_table.h"
 
 
 struct span_log *
@@ -26,10 +27,10 @@ span_log_destroy(struct span_log *log)
 
 
 void
-span_log_add(struct span_log *log, uint32_t entry, uint64_t span, int64_t count)
+span_log_add(struct span_log *log, uint32_t entry, uint64_t span, int64_t ns)
 {
     log->samples[log->written++ % SPAN_LOG_SIZE]
-        = (struct span_sample){entry, {span, count, clock_ns(CLOCK_MONOTONIC)}};
+        = (struct span_sample){entry, {span, ns, clock_ns(CLOCK_MONOTONIC)}};
 }
 
 
@@ -61,7 +62,7 @@ samples_merge(struct span_sample *samples, size_t n)
             continue;
         }
 
-        last->of.count += samples[i].of.count;
+        last->of.ns += samples[i].of.ns;
 
         if (last->of.time_ns < samples[i].of.time_ns) {
             last->of.time_ns = samples[i].of.time_ns;
@@ -127,7 +128,7 @@ span_shares_give(struct span_shares         *shares,
 {
     sample->spans = profile->spans + shares->at;
     sample->n_spans = 0;
-    sample->span_total = sample->values[0];
+    sample->span_ns = sample->values[STACK_NANOSECONDS];
 
     for (; shares->at < shares->n && shares->samples[shares->at].entry == entry;
          shares->at++) {

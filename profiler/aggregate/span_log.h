@@ -20,7 +20,8 @@
 #include "stack_profile.h"
 
 
-/* Samples that are remembered: a busy processor's of two and a half minutes. */
+/* Times that are remembered: CPU samples of two and a half minutes of a busy
+   processor. */
 #define SPAN_LOG_SIZE 16384u
 
 
@@ -45,7 +46,7 @@ struct span_log *span_log_create(void);
 void span_log_destroy(struct span_log *log);
 
 void span_log_add(struct span_log *log, uint32_t entry, uint64_t span,
-                  int64_t count);
+                  int64_t ns);
 
 
 /* The samples of a profile get their shares, one after the other. */

@@ -35,8 +35,8 @@ struct profile_span {
     /* Its id, not 0. */
     uint64_t span;
 
-    /* Of the sample's span_total. */
-    int64_t count;
+    /* Its time, of the sample's span_ns. */
+    int64_t ns;
 
     /* When it was added to its table, CLOCK_MONOTONIC, which all processes
        share; of several, the last. */
@@ -58,13 +58,13 @@ struct profile_sample {
     int64_t values[STACK_PROFILE_MAX_VALUES];
 
     /*
-     * Shares of all values that are known to be of a span: count of span_total
+     * Shares of all values that are known to be of a span: its time of span_ns
      * each; what is left is of none, or it is not known any more. NULL if there
      * are none. They live as long as the profile.
      */
     const struct profile_span *spans;
     uint32_t                   n_spans;
-    int64_t                    span_total;
+    int64_t                    span_ns;
 };
 
 

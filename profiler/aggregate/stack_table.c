@@ -404,23 +404,15 @@ stack_table_keep_spans(struct stack_table *table)
 
 
 void
-stack_table_span(struct stack_table *table, uint32_t index, uint64_t span,
-                 int64_t count)
+stack_table_count_span(struct stack_table *table, uint32_t index, int64_t count,
+                       int64_t nanoseconds, uint64_t span)
 {
-    if (table->spans != NULL && span != 0 && index != STACK_TABLE_NONE) {
-        span_log_add(table->spans, index, span, count);
+    stack_table_count(table, index, count, nanoseconds);
+
+    if (table->spans != NULL && span != 0 && index != STACK_TABLE_NONE
+        && nanoseconds > 0) {
+        span_log_add(table->spans, index, span, nanoseconds);
     }
-}
-
-
-void
-stack_table_add(struct stack_table *table, const char *thread, uint32_t labels,
-                const struct stack_frame *frames, uint32_t n_frames,
-                int64_t count, int64_t nanoseconds)
-{
-    stack_table_count(table,
-                      stack_table_find(table, thread, labels, frames, n_frames),
-                      count, nanoseconds);
 }
 
 

@@ -91,20 +91,13 @@ void stack_table_change(struct stack_table *table, uint32_t index,
 void stack_table_count(struct stack_table *table, uint32_t index, int64_t count,
                        int64_t nanoseconds);
 
-/*
- * Remembers which spans what is added is of, from now on. Returns 0 or -ENOMEM.
- */
+/* Keeps spans from now on. Returns 0 or -ENOMEM. */
 int stack_table_keep_spans(struct stack_table *table);
 
-/* So much of what was counted at that stack just now is of that span; nothing
-   for span 0, or where spans are not kept. */
-void stack_table_span(struct stack_table *table, uint32_t index, uint64_t span,
-                      int64_t count);
-
-/* Finds the stack and adds to its values. */
-void stack_table_add(struct stack_table *table, const char *thread,
-                     uint32_t labels, const struct stack_frame *frames,
-                     uint32_t n_frames, int64_t count, int64_t nanoseconds);
+/* The same, and the time is that span's, unless that is 0 or spans are not
+   kept. */
+void stack_table_count_span(struct stack_table *table, uint32_t index,
+                            int64_t count, int64_t nanoseconds, uint64_t span);
 
 /* Stacks in the table and the most there can be, and what was counted under
    "[other]". */

@@ -169,7 +169,7 @@ values_add(struct pprof_samples *samples, struct pprof_sample *key,
 
     memcpy(left, sample->values, sizeof(left));
 
-    for (s = 0; s < sample->n_spans && sample->span_total > 0; s++) {
+    for (s = 0; s < sample->n_spans && sample->span_ns > 0; s++) {
         key->span = sample->spans[s].span;
         row = row_of(samples, key);
         if (row == NULL) {
@@ -179,7 +179,7 @@ values_add(struct pprof_samples *samples, struct pprof_sample *key,
         for (i = 0; i < n; i++) {
             /* the product may have more than 64 bits */
             share = (int64_t) ((__int128) sample->values[i]
-                               * sample->spans[s].count / sample->span_total);
+                               * sample->spans[s].ns / sample->span_ns);
             row->values[column + i] += share;
             left[i] -= share;
         }

@@ -404,9 +404,9 @@ read_spans(struct parcel_reader *r, struct parcel_sample *sample)
 
         span = &r->spans[i];
 
-        if (!get_number(r, &span->span) || !get_signed(r, &span->count)
+        if (!get_number(r, &span->span) || !get_signed(r, &span->ns)
             || !get_signed(r, &span->time_ns) || span->span == 0
-            || span->count <= 0 || span->count > INT32_MAX) {
+            || span->ns <= 0 || span->ns > PARCEL_SPAN_NS_MAX) {
             return -EBADMSG;
         }
     }

@@ -187,7 +187,9 @@ put_spans(struct parcel_writer *w, const struct profile_sample *sample)
 
     for (i = 0; i < n; i++) {
         put_number(w, sample->spans[i].span);
-        put_signed(w, sample->spans[i].count);
+        put_signed(w, sample->spans[i].ns < PARCEL_SPAN_NS_MAX
+                          ? sample->spans[i].ns
+                          : PARCEL_SPAN_NS_MAX);
         put_signed(w, sample->spans[i].time_ns);
     }
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../aggregate/stack_table.h"
 #include "stack_merge.h"
 
 
@@ -573,10 +574,12 @@ spans_settle(struct profile_sample *sample)
     sum = 0;
 
     for (i = 0; i < sample->n_spans; i++) {
-        sum += sample->spans[i].count;
+        sum += sample->spans[i].ns;
     }
 
-    sample->span_total = sum > sample->values[0] ? sum : sample->values[0];
+    sample->span_ns = sum > sample->values[STACK_NANOSECONDS]
+                          ? sum
+                          : sample->values[STACK_NANOSECONDS];
 }
 
 

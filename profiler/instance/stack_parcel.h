@@ -38,6 +38,9 @@
 /* Of one sample. */
 #define PARCEL_SPANS_MAX 65536
 
+/* The longest time of one, nanoseconds: 19 hours. No sum of them overflows. */
+#define PARCEL_SPAN_NS_MAX (INT64_C(1) << 46)
+
 
 /* Takes bytes as they are written. */
 typedef void (*parcel_sink_pt)(void *data, const void *bytes, size_t n);

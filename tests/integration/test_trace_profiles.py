@@ -86,6 +86,32 @@ def test_samples_have_the_span_of_their_request(nginx, agent, path):
     assert sum(ns > 0 for ns in cpu.values()) > 5
 
 
+@pytest.mark.parametrize("path, what", [
+    ("/bubble", "stall"), ("/bubble", "wall"), ("/pooled", "wall")])
+def test_other_samples_have_it_too(nginx, agent, path, what):
+    """A stall shows the request that was in the way, and wall time whose it
+    was."""
+    configure(nginx, "profiler_stall_threshold 1ms;")
+    nginx.start(agent.environment())
+    profile, served = capture(nginx, path, what)
+    spans = {s["span_id"]: s for s in agent.wait_spans(served)}
+    samples = of_sort(profile)
+    assert samples
+    ns, unknown = dict.fromkeys(spans, 0), 0
+    for labels, values in samples:
+        assert labels["trace_endpoint"] == f"GET {path}"
+        if "span_id" in labels:
+            ns[labels["span_id"]] += values[1]
+        else:
+            unknown += values[1]
+    assert unknown <= 0.02 * sum(ns.values())
+    assert sum(time_ns > 0 for time_ns in ns.values()) > 1
+    if what == "stall":
+        # each is known exactly, and is no longer than its request
+        more = sum(max(0, ns[s] - spans[s]["duration"]) for s in spans)
+        assert more <= 0.1 * sum(ns.values())
+
+
 def test_untraced_requests_have_none(nginx, agent):
     configure(nginx)
     nginx.start(agent.environment())

@@ -44,6 +44,17 @@ modules_make(void)
 TestSuite(stack_table, .init = modules_make, .timeout = 60);
 
 
+static void
+add(struct stack_table *table, const char *thread, uint32_t labels,
+    const struct stack_frame *frames, uint32_t n_frames, int64_t count,
+    int64_t nanoseconds)
+{
+    stack_table_count(table,
+                      stack_table_find(table, thread, labels, frames, n_frames),
+                      count, nanoseconds);
+}
+
+
 static uint64_t
 next_random(uint64_t *state)
 {
@@ -210,8 +221,8 @@ window_fill(struct stack_table *table, struct model_stack *model,
         i = (unsigned) (next_random(state) % STACKS);
         samples = 1 + (int64_t) (next_random(state) % 4);
         nanoseconds = samples * 10101010;
-        stack_table_add(table, model[i].thread, 0, model[i].frames,
-                        model[i].n_frames, samples, nanoseconds);
+        add(table, model[i].thread, 0, model[i].frames, model[i].n_frames,
+            samples, nanoseconds);
         model[i].sum[window + 1][STACK_COUNT] += samples;
         model[i].sum[window + 1][STACK_NANOSECONDS] += nanoseconds;
     }
@@ -260,7 +271,7 @@ Test(stack_table, a_profile_outlives_its_table)
     struct stack_profile  *profile;
     struct stack_snapshot *since = stack_table_snapshot(table);
 
-    stack_table_add(table, "main", 0, &frame, 1, 2, 3);
+    add(table, "main", 0, &frame, 1, 2, 3);
     profile = stack_table_profile(table, since);
     stack_snapshot_free(since);
     stack_table_destroy(table);
@@ -282,8 +293,8 @@ Test(stack_table, labels_set_stacks_apart)
     struct stack_snapshot *since = stack_table_snapshot(table);
 
     for (i = 0; i < 3; i++) {
-        stack_table_add(table, "main", i, &frame, 1, 1, i);
-        stack_table_add(table, "main", i, &frame, 1, 1, i);
+        add(table, "main", i, &frame, 1, 1, i);
+        add(table, "main", i, &frame, 1, 1, i);
     }
 
     profile = stack_table_profile(table, since);
@@ -313,7 +324,7 @@ Test(stack_table, the_deepest_stack_is_kept_whole)
         frames[i] = (struct stack_frame){0x4000 + i, 4, STACK_FRAME_CODE};
     }
 
-    stack_table_add(table, "main", 0, frames, STACK_UNWIND_MAX + 1, 1, 1);
+    add(table, "main", 0, frames, STACK_UNWIND_MAX + 1, 1, 1);
     profile = stack_table_profile(table, since);
     cr_assert_eq(profile->samples[0].n_frames, STACK_UNWIND_MAX + 1);
     cr_expect(
@@ -366,7 +377,7 @@ overflow(uint32_t n_frames)
                 = (struct stack_frame){0x1000 + i % 20000 * 100 + f, 1, 0};
         }
         snprintf(thread, sizeof(thread), "t%u", i % 200);
-        stack_table_add(table, thread, 0, frames, n_frames, 3, 30);
+        add(table, thread, 0, frames, n_frames, 3, 30);
     }
 
     cr_expect_leq(stack_table_used(table), shape.stacks_max);
@@ -412,7 +423,7 @@ Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
 
     for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
         snprintf(thread, sizeof(thread), "t%u", i);
-        stack_table_add(table, thread, 0, &frame, 1, 1, 10);
+        add(table, thread, 0, &frame, 1, 1, 10);
     }
 
     profile = stack_table_profile(table, since);
@@ -445,7 +456,7 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
 
     for (i = 0; i < 1000; i++) {
         frame.address = 0x1000 + i;
-        stack_table_add(table, "main", 0, &frame, 1, 1, 1);
+        add(table, "main", 0, &frame, 1, 1, 1);
     }
 
     before = mallinfo2().uordblks;

@@ -56,7 +56,8 @@ stall_ends(int64_t start_ns, int64_t duration_ns)
 
 /* A sample that came through the ring: its stack is the one frame. */
 static void
-sample(uint32_t wanted, int64_t turn_start_ns, uint64_t address)
+sample_of(uint64_t span, uint32_t wanted, int64_t turn_start_ns,
+          uint64_t address)
 {
     struct sample_record        record;
     static struct unwound_stack stack;
@@ -64,11 +65,19 @@ sample(uint32_t wanted, int64_t turn_start_ns, uint64_t address)
     memset(&record, 0, sizeof(record));
     record.wanted = wanted;
     record.turn_start_ns = turn_start_ns;
+    record.span = span;
     stack.n_frames = 1;
     stack.frames[0].address = address;
     stack.frames[0].module = 0;
     stack.frames[0].kind = STACK_FRAME_CODE;
     stall_watch_sample(watch, &record, &stack);
+}
+
+
+static void
+sample(uint32_t wanted, int64_t turn_start_ns, uint64_t address)
+{
+    sample_of(0, wanted, turn_start_ns, address);
 }
 
 
@@ -122,6 +131,55 @@ Test(stall_watch, time_is_divided_and_sums_are_exact)
     cr_assert_eq(watch->counters.samples, 3);
     cr_assert_eq(watch->counters.ns, 20 * MS + 2);
     cr_assert_eq(watch->counters.lost, 0);
+}
+
+
+/* The time of that span, of all stacks. */
+static int64_t
+span_ns(uint64_t span)
+{
+    size_t                i;
+    int64_t               ns;
+    uint32_t              s;
+    struct stack_profile *profile = stack_table_profile(table, since);
+
+    ns = 0;
+
+    for (i = 0; i < profile->n_samples; i++) {
+        for (s = 0; s < profile->samples[i].n_spans; s++) {
+            if (profile->samples[i].spans[s].span == span) {
+                ns += profile->samples[i].spans[s].ns;
+            }
+        }
+    }
+
+    stack_profile_free(profile);
+
+    return ns;
+}
+
+
+/* Two requests of one stack block the loop in one turn; the last CPU sample is
+   of a third. */
+Test(stall_watch, spans_get_the_time_of_their_stacks)
+{
+    cr_assert_eq(stack_table_keep_spans(table), 0);
+    sample_of(111, SAMPLE_FOR_STALL, 100, 1);
+    sample_of(222, SAMPLE_FOR_STALL, 100, 1);
+    sample_of(222, SAMPLE_FOR_STALL, 100, 1);
+    sample(SAMPLE_FOR_STALL, 100, 2);
+    stall_ends(100, 40 * MS);
+    settle();
+    sample_of(333, SAMPLE_FOR_CPU, 50 * MS, 3);
+    stall_ends(50 * MS, 30 * MS);
+    settle();
+
+    expect(1, 1, 30 * MS);
+    expect(2, 0, 10 * MS);
+    expect(3, 1, 30 * MS);
+    cr_assert_eq(span_ns(111), 10 * MS);
+    cr_assert_eq(span_ns(222), 20 * MS);
+    cr_assert_eq(span_ns(333), 30 * MS);
 }
 
 
