@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from nginx_instance import ALGORITHMS, MODULES, SOURCE, wait_until
+from trace_agent import TraceAgent
 
 CONTAINER = SOURCE / "container"
 OVERLAYS = SOURCE / "k8s" / "overlays"
@@ -18,7 +19,7 @@ def serve(nginx):
     """A function (sort.conf) that starts nginx with the image's nginx.conf,
     that sort.conf and the input of the manifests, in this test's folders."""
 
-    def start(sort_conf):
+    def start(sort_conf, environment=None):
         (nginx.prefix / "sort.d").mkdir()
         (nginx.prefix / "sort.d" / "sort.conf").write_text(
             sort_conf.read_text())
@@ -39,7 +40,7 @@ def serve(nginx):
             assert shown in text
             text = text.replace(shown, str(real))
         nginx.write_raw_conf(text)
-        return nginx.start()
+        return nginx.start(environment)
 
     return start
 
@@ -57,6 +58,19 @@ def test_image_as_it_comes(serve):
     log = (nginx.prefix / "access.log").read_text()
     assert '"request":"GET /count HTTP/1.1","status":200' in log
     assert "healthz" not in log and "pprof" not in log
+
+
+def test_what_is_served_is_traced(serve):
+    """With the variables that the pods have; probes are no requests of APM."""
+    with TraceAgent() as agent:
+        nginx = serve(CONTAINER / "sort.conf", agent.environment())
+        assert nginx.get("/healthz").status == 200
+        assert nginx.get("/debug/pprof/status").status == 200
+        assert nginx.get("/count").status == 200
+        # Spans come in the order in which requests end.
+        span, = agent.wait_spans(1)
+    assert span["resource"] == "GET /count" and span["service"] == "app"
+    assert span.meta["version"] == "1.0.0"
 
 
 @pytest.mark.parametrize("overlay, requests, expected", [
