@@ -183,6 +183,20 @@ def test_names_and_tags_of_the_demo(overlay):
         assert ("DD_TRACE_AGENT_URL" in env) == (overlay != "v1-v2")
 
 
+@pytest.mark.parametrize("overlay", [
+    path.stem for path in RENDERED if path.stem != "load"])
+def test_each_pod_finds_its_agent(overlay):
+    """For profiles and traces; what makes traces is in the image's nginx.conf."""
+    things = rendered(overlay)
+    for deployment in things:
+        if deployment["kind"] == "Deployment":
+            env = variables(things, deployment["metadata"]["name"])
+            assert env.keys() >= {"DD_SERVICE", "DD_ENV"}
+            assert env["DD_PROFILING_ENABLED"]["value"] == "true"
+            assert ("DD_AGENT_HOST" in env) != ("DD_TRACE_AGENT_URL" in env)
+            assert "DD_API_KEY" not in env
+
+
 def test_agent_is_where_the_pods_look():
     apm = objects(DATADOG_AGENT)[0]["spec"]["features"]["apm"]
     assert apm["enabled"] and apm["hostPortConfig"] == {
