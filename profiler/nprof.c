@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "aggregate/request_counts.h"
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "futex_wait.h"
@@ -585,5 +586,6 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
             .request_enter = request_scope_enter,
             .request_end = request_scope_end,
             .request_span = request_scope_span,
+            .request_count = request_counts_add,
         },
 };

@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 6
+#define NPROF_ABI 7
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -318,6 +318,10 @@ struct nprof_labels {
     /* The samples of the request have that span, 0: none. Event loop's thread.
      */
     void (*request_span)(uint64_t request, uint64_t span_id);
+
+    /* A request of a client with that label set ended: profiles say how many
+       they are of. Event loop's thread. */
+    void (*request_count)(uint32_t set);
 };
 
 

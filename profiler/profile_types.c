@@ -32,7 +32,7 @@ struct profile_type {
 };
 
 
-static const struct profile_type types[NPROF_PROFILES] = {
+static const struct profile_type types[PROFILE_KINDS] = {
     [NPROF_JOB_CPU] = {
         .name = "cpu",
         .values = {{"samples", "count"}, {"cpu", "nanoseconds"}},
@@ -64,6 +64,10 @@ static const struct profile_type types[NPROF_PROFILES] = {
         .shape = {8192, 160 * 1024, HEAP_VALUES,
                   {[HEAP_ALLOC_OBJECTS] = HEAP_OBJECT_BITS,
                    [HEAP_INUSE_OBJECTS] = HEAP_OBJECT_BITS}},
+    },
+    [PROFILE_REQUESTS] = {
+        /* there are no more sets of labels in a worker */
+        .shape = {LABEL_SETS, 0, 1, {0}},
     },
 };
 
@@ -190,14 +194,14 @@ profile_type_name(enum nprof_job_kind kind)
 
 
 uint32_t
-profile_type_gauges(enum nprof_job_kind kind)
+profile_type_gauges(unsigned kind)
 {
     return types[kind].gauges;
 }
 
 
 const struct stack_table_shape *
-profile_type_shape(enum nprof_job_kind kind)
+profile_type_shape(unsigned kind)
 {
     return &types[kind].shape;
 }

@@ -16,6 +16,14 @@
 
 
 /*
+ * Beside the profiles that can be asked for, what workers count and merge in
+ * the same way: the requests that they served (aggregate/request_counts.h).
+ */
+#define PROFILE_REQUESTS NPROF_PROFILES
+#define PROFILE_KINDS (PROFILE_REQUESTS + 1)
+
+
+/*
  * Sets sample types and period of a profile of that kind, as options (enum
  * nprof_profile_option) and configuration want them.
  */
@@ -39,14 +47,16 @@ void profile_type_round(struct stack_profile *profile,
 /* Its name in configuration and status, static. */
 const char *profile_type_name(enum nprof_job_kind kind);
 
+/* What follows is said of PROFILE_REQUESTS, too. */
+
 /*
  * Its values that can go down, a set of bits: what is in use, say. They are of
  * a process, and go with it; others only grow.
  */
-uint32_t profile_type_gauges(enum nprof_job_kind kind);
+uint32_t profile_type_gauges(unsigned kind);
 
 /* The shape of its table, static. */
-const struct stack_table_shape *profile_type_shape(enum nprof_job_kind kind);
+const struct stack_table_shape *profile_type_shape(unsigned kind);
 
 
 #endif /* NPROF_PROFILE_TYPES_H */

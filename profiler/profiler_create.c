@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aggregate/request_counts.h"
 #include "heap/heap_capture.h"
 #include "profile_types.h"
 #include "profiler_state.h"
@@ -54,6 +55,8 @@ static int
 tables_create(struct profiler *profiler)
 {
     unsigned kind;
+
+    request_counts_reset();
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         if (!profiler_collects(profiler, kind)) {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 
+#include "aggregate/request_counts.h"
 #include "instance/stack_parcel.h"
 #include "nprof_clock.h"
 #include "profile_types.h"
@@ -27,6 +28,24 @@ values_drop(struct stack_profile *profile, uint32_t values)
             }
         }
     }
+}
+
+
+/* Whatever is wanted: every profile says how many requests it is of. */
+static int
+requests_write(struct parcel_writer *writer)
+{
+    struct stack_profile *profile;
+
+    profile = request_counts_profile();
+    if (profile == NULL) {
+        return -ENOMEM;
+    }
+
+    parcel_add(writer, PROFILE_REQUESTS, profile);
+    stack_profile_free(profile);
+
+    return 0;
 }
 
 
@@ -67,6 +86,10 @@ snapshot_write(struct profiler *profiler, uint32_t types, bool leaving,
 
         parcel_add(&writer, kind, profile);
         stack_profile_free(profile);
+    }
+
+    if (rc == 0) {
+        rc = requests_write(&writer);
     }
 
     if (rc == 0) {

@@ -18,7 +18,8 @@
 struct profiler;
 
 
-/* Writes the types of profiles that are collected and wanted. data is the
+/* Writes the types of profiles that are collected and wanted, and the number of
+   requests. data is the
    struct profiler; for peer_answer_all(). Returns 0 or -errno. */
 int profiler_snapshot(void *data, uint32_t types, struct parcel_file *file);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "encode/heap_text.h"
 #include "encode/pprof_encode.h"
@@ -55,7 +56,7 @@ window_job_end(struct nprof_job *job)
 static int
 window_collect(struct nprof_job *job, struct peer_question *question,
                struct window_base *next, const struct window_base *base,
-               struct stack_merge *merge)
+               struct stack_merge *const *merges)
 {
     int                rc;
     struct collection *c;
@@ -69,9 +70,9 @@ window_collect(struct nprof_job *job, struct peer_question *question,
     c->pid = (pid_t) job->window.worker;
     c->next = next;
 
-    if (merge != NULL) {
+    if (merges != NULL) {
         c->windows[0].base = base;
-        c->windows[0].merges[job->kind] = merge;
+        memcpy(c->windows[0].merges, merges, sizeof(c->windows[0].merges));
         c->n_windows = 1;
     }
 
@@ -98,7 +99,7 @@ window_job_open(struct nprof_job *job)
 
 /* Of the past: steps of the history, and what came after the last of them. */
 static int
-past_collect(struct nprof_job *job, struct stack_merge *merge,
+past_collect(struct nprof_job *job, struct stack_merge *const *merges,
              struct stack_profile *profile)
 {
     int                   rc;
@@ -112,12 +113,12 @@ past_collect(struct nprof_job *job, struct stack_merge *merge,
     }
 
     if (rc == 0) {
-        rc = history_merge(&past, job->kind, merge);
+        rc = history_merge(&past, merges);
     }
 
     if (rc == 0 && past.tail.monotonic_ns != 0) {
         peer_ask_all(&job->end, NPROF_TYPE(job->kind), 0);
-        rc = window_collect(job, &job->end, NULL, &past.tail, merge);
+        rc = window_collect(job, &job->end, NULL, &past.tail, merges);
     }
 
     profile->time_ns = past.covered_from_ns;
@@ -129,7 +130,7 @@ past_collect(struct nprof_job *job, struct stack_merge *merge,
 
 
 static int
-now_collect(struct nprof_job *job, struct stack_merge *merge,
+now_collect(struct nprof_job *job, struct stack_merge *const *merges,
             struct stack_profile *profile)
 {
     const struct window_base *base;
@@ -143,26 +144,25 @@ now_collect(struct nprof_job *job, struct stack_merge *merge,
         profile->time_ns = clock_ns(CLOCK_REALTIME);
     }
 
-    return window_collect(job, &job->end, NULL, base, merge);
+    return window_collect(job, &job->end, NULL, base, merges);
 }
 
 
 static int
-profile_encode(struct nprof_job *job, struct stack_merge *merge,
+profile_encode(struct nprof_job *job, struct stack_merge *const *merges,
                const struct stack_profile *times)
 {
-    int                  rc;
-    char                *text;
-    uint8_t             *bytes;
-    struct nprof        *nprof = job->nprof;
-    struct stack_profile profile;
+    int                         rc;
+    char                       *text;
+    uint8_t                    *bytes;
+    struct nprof               *nprof = job->nprof;
+    struct stack_profile        profile, requests;
+    const struct stack_profile *only = &profile;
+    const struct pprof_form     form
+        = {.gzip_level = EXPORT_GZIP_LEVEL, .requests = &requests};
 
-    rc = stack_merge_settle(merge, profile_type_gauges(job->kind));
-    if (rc != 0) {
-        return rc;
-    }
-
-    stack_merge_profile(merge, &profile);
+    stack_merge_profile(merges[PROFILE_REQUESTS], &requests);
+    stack_merge_profile(merges[job->kind], &profile);
     profile_type_describe(&profile, job->kind, job->window.options,
                           &nprof->config);
     profile_type_round(&profile, job->kind);
@@ -180,10 +180,40 @@ profile_encode(struct nprof_job *job, struct stack_merge *merge,
         return rc;
     }
 
-    rc = pprof_encode(&profile, nprof->symbolizer, EXPORT_GZIP_LEVEL, &bytes,
-                      &job->len);
+    rc = pprof_encode_all(&only, 1, &form, nprof->symbolizer, &bytes,
+                          &job->len);
     if (rc == 0) {
         job->data = bytes;
+    }
+
+    return rc;
+}
+
+
+/* Samples of a window, and its requests. */
+static int
+window_merge(struct nprof_job *job, struct stack_merge *const *merges,
+             struct stack_profile *times)
+{
+    int      rc = 0;
+    unsigned kind;
+
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
+        if (merges[kind] != NULL) {
+            rc = stack_merge_init(merges[kind], &job->nprof->registry,
+                                  job->nprof->leader.main);
+        }
+    }
+
+    if (rc == 0) {
+        rc = lies_behind(job) ? past_collect(job, merges, times)
+                              : now_collect(job, merges, times);
+    }
+
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
+        if (merges[kind] != NULL) {
+            rc = stack_merge_settle(merges[kind], profile_type_gauges(kind));
+        }
     }
 
     return rc;
@@ -193,27 +223,25 @@ profile_encode(struct nprof_job *job, struct stack_merge *merge,
 void
 window_job_close(struct nprof_job *job)
 {
-    int                  rc;
-    struct nprof        *nprof = job->nprof;
-    struct stack_merge   merge;
+    int                 rc;
+    struct stack_merge  samples = {0}, requests = {0};
+    struct stack_merge *merges[PROFILE_KINDS]
+        = {[PROFILE_REQUESTS] = &requests};
     struct stack_profile times = {0};
 
     if (job->error != 0) {
         return;
     }
 
-    rc = stack_merge_init(&merge, &nprof->registry, nprof->leader.main);
+    merges[job->kind] = &samples;
+    rc = window_merge(job, merges, &times);
 
     if (rc == 0) {
-        rc = lies_behind(job) ? past_collect(job, &merge, &times)
-                              : now_collect(job, &merge, &times);
+        rc = profile_encode(job, merges, &times);
     }
 
-    if (rc == 0) {
-        rc = profile_encode(job, &merge, &times);
-    }
-
-    stack_merge_free(&merge);
+    stack_merge_free(&samples);
+    stack_merge_free(&requests);
     job->error = rc;
 }
 

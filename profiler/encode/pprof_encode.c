@@ -14,6 +14,7 @@
 
 #include "gzip_buffer.h"
 #include "pprof_encode.h"
+#include "pprof_requests.h"
 #include "pprof_samples.h"
 #include "profile.pb-c.h"
 
@@ -473,13 +474,23 @@ make_header(struct encoder *e)
 
 
 static int
+make_comments(struct encoder *e)
+{
+    return e->form->requests == NULL
+               ? 0
+               : pprof_requests(e->form->requests, &e->tables,
+                                &e->message.comment, &e->message.n_comment);
+}
+
+
+static int
 make_message(struct encoder *e, struct symbolizer *symbolizer)
 {
     int    rc;
     size_t i;
     static int (*const steps[])(struct encoder * e)
-        = {make_header, make_samples, make_mappings, make_locations,
-           make_functions};
+        = {make_header,    make_samples,   make_mappings,
+           make_locations, make_functions, make_comments};
 
     rc = pprof_samples_init(&e->samples);
 

@@ -31,6 +31,9 @@ struct pprof_form {
 
     /* zlib's, -1 (its default) to 9. */
     int gzip_level;
+
+    /* Not NULL: how many were served, for comments (pprof_requests.h). */
+    const struct stack_profile *requests;
 };
 
 

@@ -400,10 +400,11 @@ step_unpack(const struct history_step *step, struct parcel_bytes *parcel)
 
 
 static int
-step_merge(const struct parcel_bytes *parcel, unsigned kind,
-           struct stack_merge *merge)
+step_merge(const struct parcel_bytes *parcel,
+           struct stack_merge *const  merges[PROFILE_KINDS])
 {
     int                  rc, event = PARCEL_PROFILE;
+    struct stack_merge  *merge = NULL;
     struct parcel_reader reader;
     struct parcel_sample sample;
 
@@ -415,8 +416,11 @@ step_merge(const struct parcel_bytes *parcel, unsigned kind,
         if (event < 0) {
             rc = event;
         } else if (event == PARCEL_PROFILE) {
-            stack_merge_source(merge, NULL, NULL);
-        } else if (event == PARCEL_SAMPLE && reader.kind == kind) {
+            merge = reader.kind < PROFILE_KINDS ? merges[reader.kind] : NULL;
+            if (merge != NULL) {
+                stack_merge_source(merge, NULL, NULL);
+            }
+        } else if (event == PARCEL_SAMPLE && merge != NULL) {
             rc = stack_merge_add(merge, &reader, &sample, sample.values);
         }
     }
@@ -428,8 +432,8 @@ step_merge(const struct parcel_bytes *parcel, unsigned kind,
 
 
 int
-history_merge(const struct history_window *window, unsigned kind,
-              struct stack_merge *merge)
+history_merge(const struct history_window *window,
+              struct stack_merge *const    merges[PROFILE_KINDS])
 {
     int                 rc = 0;
     unsigned            i;
@@ -440,7 +444,7 @@ history_merge(const struct history_window *window, unsigned kind,
         rc = step_unpack(&window->steps[i], &parcel);
 
         if (rc == 0) {
-            rc = step_merge(&parcel, kind, merge);
+            rc = step_merge(&parcel, merges);
         }
 
         parcel_bytes_free(&parcel);

@@ -10,6 +10,7 @@
 #define NPROF_HISTORY_H
 
 
+#include "../profile_types.h"
 #include "stack_merge.h"
 #include "window_base.h"
 
@@ -54,9 +55,10 @@ struct history_window {
    history_read_end() is due in any case. */
 int history_read(struct history_window *window);
 
-/* Adds a type of profile of what was read to merge; 0 or -errno. */
-int history_merge(const struct history_window *window, unsigned kind,
-                  struct stack_merge *merge);
+/* Adds what was read to the merges, by type; NULL where it is not wanted. 0 or
+   -errno. */
+int history_merge(const struct history_window *window,
+                  struct stack_merge *const    merges[PROFILE_KINDS]);
 
 void history_read_end(struct history_window *window);
 

@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "../nprof_clock.h"
-#include "../profile_types.h"
 #include "instance_collect.h"
 
 
@@ -172,7 +171,7 @@ parcel_check(const struct parcel_bytes *parcel, uint64_t worker)
     while (rc == 0 || rc == PARCEL_PROFILE || rc == PARCEL_SAMPLE) {
         rc = parcel_next(&reader, &sample);
 
-        if (rc == PARCEL_PROFILE && reader.kind >= NPROF_PROFILES) {
+        if (rc == PARCEL_PROFILE && reader.kind >= PROFILE_KINDS) {
             rc = -EBADMSG;
         }
 

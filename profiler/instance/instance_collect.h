@@ -15,6 +15,7 @@
 
 
 #include "../nprof.h"
+#include "../profile_types.h"
 #include "peer_exchange.h"
 #include "stack_merge.h"
 #include "window_base.h"
@@ -41,8 +42,8 @@ struct collect_window {
     /* Values that can go down are what they are now, not what was added. */
     bool gauges_now;
 
-    /* By type; NULL where it is not wanted. */
-    struct stack_merge *merges[NPROF_PROFILES];
+    /* By type, and of requests; NULL where it is not wanted. */
+    struct stack_merge *merges[PROFILE_KINDS];
 };
 
 

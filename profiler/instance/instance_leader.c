@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "../nprof_clock.h"
-#include "../profile_types.h"
 #include "base_file.h"
 #include "history.h"
 #include "instance_leader.h"
@@ -30,7 +29,7 @@ struct step {
     struct instance_leader *leader;
     struct window_base      bases[COLLECT_WINDOWS];
     struct window_base      next;
-    struct stack_merge      merges[COLLECT_WINDOWS][NPROF_PROFILES];
+    struct stack_merge      merges[COLLECT_WINDOWS][PROFILE_KINDS];
 
     /* The last of this worker, which exits. */
     bool last;
@@ -110,7 +109,7 @@ step_begin(struct step *step)
         window->base = &step->bases[w];
         window->gauges_now = w == PERIOD;
 
-        for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+        for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
             rc = stack_merge_init(&step->merges[w][kind], leader->registry,
                                   leader->main);
             window->merges[kind] = &step->merges[w][kind];
@@ -147,7 +146,7 @@ merges_settle(struct stack_merge *merges)
     int      rc = 0;
     unsigned kind;
 
-    for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
         rc = stack_merge_settle(&merges[kind], profile_type_gauges(kind));
     }
 
@@ -155,12 +154,13 @@ merges_settle(struct stack_merge *merges)
 }
 
 
+/* Whether anything was counted, of the first n kinds. */
 static bool
-merges_any(const struct stack_merge *merges)
+merges_any(const struct stack_merge *merges, unsigned n)
 {
     unsigned kind;
 
-    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+    for (kind = 0; kind < n; kind++) {
         if (merges[kind].sample_ids.n != 0) {
             return true;
         }
@@ -183,8 +183,8 @@ step_keep(struct step *step)
     rc = merges_settle(step->merges[STEP]);
 
     /* of a time in which nothing was counted there is nothing to keep */
-    if (rc == 0 && merges_any(step->merges[STEP])) {
-        rc = history_add(step->merges[STEP], NPROF_PROFILES,
+    if (rc == 0 && merges_any(step->merges[STEP], PROFILE_KINDS)) {
+        rc = history_add(step->merges[STEP], PROFILE_KINDS,
                          step->bases[STEP].realtime_ns, step->next.realtime_ns,
                          leader->config->history_size);
     }
@@ -200,11 +200,11 @@ step_period(struct step *step)
 {
     unsigned                kind, i;
     struct period           period = {0};
-    struct stack_profile    profiles[NPROF_PROFILES];
+    struct stack_profile    profiles[NPROF_PROFILES], requests;
     struct instance_leader *leader = step->leader;
 
     if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0
-        || (step->last && !merges_any(step->merges[PERIOD]))) {
+        || (step->last && !merges_any(step->merges[PERIOD], NPROF_PROFILES))) {
         return;
     }
 
@@ -212,6 +212,8 @@ step_period(struct step *step)
     period.start_ns = step->bases[PERIOD].realtime_ns;
     period.end_ns = step->next.realtime_ns;
     period.symbolizer = leader->symbolizer;
+    period.requests = &requests;
+    stack_merge_profile(&step->merges[PERIOD][PROFILE_REQUESTS], &requests);
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         if (!(leader->config->types & NPROF_TYPE(kind))) {
@@ -241,7 +243,7 @@ step_end(struct step *step)
     unsigned w, kind;
 
     for (w = 0; w < COLLECT_WINDOWS; w++) {
-        for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        for (kind = 0; kind < PROFILE_KINDS; kind++) {
             stack_merge_free(&step->merges[w][kind]);
         }
 

@@ -43,6 +43,10 @@ struct period {
      */
     const struct stack_profile *profiles[NPROF_PROFILES];
 
+    /* How many were served in the period, by labels: for struct pprof_form.
+       As valid. */
+    const struct stack_profile *requests;
+
     struct symbolizer *symbolizer;
 };
 

@@ -251,8 +251,11 @@ type_write(int folder, const struct period *period, unsigned kind)
     uint8_t  *bytes;
     struct tm tm;
 
-    rc = pprof_encode(period->profiles[kind], period->symbolizer,
-                      STORE_GZIP_LEVEL, &bytes, &n);
+    const struct pprof_form form
+        = {.gzip_level = STORE_GZIP_LEVEL, .requests = period->requests};
+
+    rc = pprof_encode_all(&period->profiles[kind], 1, &form, period->symbolizer,
+                          &bytes, &n);
     if (rc != 0) {
         return rc;
     }

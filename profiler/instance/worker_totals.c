@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../profile_types.h"
 #include "worker_totals.h"
 
 
@@ -40,7 +39,7 @@ totals_write(struct stack_merge *merges, struct parcel_file *file)
                                         instance_totals_offset(1));
     parcel_begin(&writer, WINDOW_BASE_TOTALS, 0, parcel_file_sink, file);
 
-    for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
         rc = stack_merge_shrink(&merges[kind],
                                 profile_type_shape(kind)->stacks_max,
                                 profile_type_gauges(kind));
@@ -101,7 +100,7 @@ worker_totals_take(struct module_registry       *registry,
     unsigned             kind;
     struct collection    c;
     struct parcel_file   file = {0};
-    struct stack_merge   merges[NPROF_PROFILES];
+    struct stack_merge   merges[PROFILE_KINDS];
     struct peer_question nobody = {0};
 
     if (!any_left()) {
@@ -114,7 +113,7 @@ worker_totals_take(struct module_registry       *registry,
     c.n_windows = 1;
     rc = 0;
 
-    for (kind = 0; rc == 0 && kind < NPROF_PROFILES; kind++) {
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
         rc = stack_merge_init(&merges[kind], registry, main);
         c.windows[0].merges[kind] = &merges[kind];
     }
@@ -136,7 +135,7 @@ worker_totals_take(struct module_registry       *registry,
 
     collect_end(&c);
 
-    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+    for (kind = 0; kind < PROFILE_KINDS; kind++) {
         stack_merge_free(&merges[kind]);
     }
 

@@ -83,6 +83,9 @@ ngx_http_profiler_find_request(ngx_http_request_t *r);
 ngx_http_profiler_request_t *
 ngx_http_profiler_label_request(ngx_http_request_t *r);
 
+/* those that it ends with */
+uint32_t ngx_http_profiler_last_labels(ngx_http_profiler_request_t *ctx);
+
 /* of the calls for other modules (ngx_profiler_label.h) */
 void ngx_http_profiler_label_serve(ngx_http_request_t *r, uint32_t set);
 

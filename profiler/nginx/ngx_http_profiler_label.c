@@ -24,6 +24,7 @@ static ngx_int_t ngx_http_profiler_label_name(ngx_conf_t *cf, ngx_str_t *name);
 static ngx_int_t ngx_http_profiler_rewrite_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_preaccess_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_precontent_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_log_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_body_filter(ngx_http_request_t *r,
                                                ngx_chain_t        *in);
@@ -192,6 +193,7 @@ ngx_http_profiler_label_init(ngx_conf_t *cf)
         {NGX_HTTP_REWRITE_PHASE, ngx_http_profiler_rewrite_handler},
         {NGX_HTTP_PREACCESS_PHASE, ngx_http_profiler_preaccess_handler},
         {NGX_HTTP_PRECONTENT_PHASE, ngx_http_profiler_precontent_handler},
+        {NGX_HTTP_LOG_PHASE, ngx_http_profiler_log_handler},
     };
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
@@ -286,6 +288,31 @@ ngx_http_profiler_precontent_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * Requests are counted as the access log has them, those aside that ask the
+ * profiler: how often that is done is no matter of what is profiled.
+ */
+static ngx_int_t
+ngx_http_profiler_log_handler(ngx_http_request_t *r)
+{
+    ngx_http_profiler_request_t  *ctx;
+    ngx_http_profiler_loc_conf_t *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
+
+    if (ngx_profiler_request_labels == NULL || conf->location || r != r->main) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_profiler_find_request(r);
+
+    ngx_profiler_request_labels->request_count(
+        ctx == NULL ? 0 : ngx_http_profiler_last_labels(ctx));
+
+    return NGX_OK;
+}
+
+
 /* Now an upstream's connection is known to be the request's. */
 static ngx_int_t
 ngx_http_profiler_header_filter(ngx_http_request_t *r)
@@ -371,6 +398,13 @@ ngx_http_profiler_label_request(ngx_http_request_t *r)
     }
 
     return ctx;
+}
+
+
+uint32_t
+ngx_http_profiler_last_labels(ngx_http_profiler_request_t *ctx)
+{
+    return ctx->served ? ctx->served : ctx->label_set;
 }
 
 

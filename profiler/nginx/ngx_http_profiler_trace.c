@@ -296,7 +296,7 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
         return NGX_OK;
     }
 
-    labels = ctx->served ? ctx->served : ctx->label_set;
+    labels = ngx_http_profiler_last_labels(ctx);
 
     if (ctx->endpoint.len == 0) {
         labels = ngx_http_profiler_trace_endpoint(r, labels);

@@ -5,6 +5,7 @@ The decoder is Google's protobuf over our own schema: no code of the encoder.
 """
 
 import gzip
+import re
 import sys
 
 from nginx_instance import BUILD, SOURCE
@@ -44,6 +45,21 @@ class Profile:
         """The sum of one value over the samples whose stack has all names."""
         return sum(values[value] for stack, _, values in self.samples
                    if all(n in stack for n in names))
+
+    def comments(self):
+        return [self.strings[i] for i in self.proto.comment]
+
+    def requests(self):
+        """How many were served, by labels: {((name, value), ...): number},
+        and {None: number} of all."""
+        found = {}
+        for comment in self.comments():
+            labels, number = re.fullmatch(
+                r"requests(\{.*\})?=(\d+)", comment, re.S).groups()
+            found[labels and tuple(sorted(
+                re.findall(r'([\w.-]+)="((?:[^"\\]|\\.)*)"', labels)))
+            ] = int(number)
+        return found
 
     def lines(self, name):
         """(file, line) of each place of a function in the profile."""

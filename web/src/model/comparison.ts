@@ -40,11 +40,16 @@ export interface Difference {
 /* Why two selections can't be compared on that basis, or null if they can. */
 export function obstacle(basis: Basis, a: Selection, b: Selection): string | null {
     if (basis === "request") {
-        if (!(a.profile.requests > 0) || !(b.profile.requests > 0)) {
-            return "the profiles do not say how many requests were served";
+        if (a.requests === null || b.requests === null) {
+            return a.profile.requests.all > 0 && b.profile.requests.all > 0
+                ? "a label is filtered, and the profile counts requests of all together"
+                : "the profiles do not say how many requests were served";
         }
-        if (a.filters.length > 0 || b.filters.length > 0) {
-            return "a label is filtered, and requests are counted of all together";
+        if (a.requests === 0 || b.requests === 0) {
+            return "no request with these labels was counted";
+        }
+        if (isLevel(a) || isLevel(b)) {
+            return "what is in use is not of some requests";
         }
     }
     if (basis === "second" && (!(a.profile.duration > 0) || !(b.profile.duration > 0))) {
@@ -69,9 +74,14 @@ export function compare(basis: Basis, a: Selection, b: Selection): Comparison {
     };
 }
 
+/* What there is at one time, whatever was served meanwhile. */
+function isLevel({ profile, type }: Selection): boolean {
+    return profile.types[type]!.name.startsWith("inuse_");
+}
+
 function divisorOf(basis: Basis, selection: Selection): number {
     switch (basis) {
-        case "request": return selection.profile.requests;
+        case "request": return selection.requests ?? 0;
         case "second": return selection.profile.duration;
         case "share": return selection.total;
         case "absolute": return 1;

@@ -4,7 +4,7 @@
  */
 
 import { BASES, type Basis } from "./comparison";
-import type { LabelFilter } from "./sample_selection";
+import type { LabelFilter } from "./label_filter";
 
 export const VIEWS = ["flame", "inverted", "sandwich", "top"] as const;
 export type View = (typeof VIEWS)[number];

@@ -4,6 +4,7 @@
  */
 
 import type { FrameTable } from "./frame_table";
+import type { RequestCounts } from "./request_counts";
 
 export interface ValueType {
     readonly name: string;
@@ -33,8 +34,7 @@ export interface Profile {
     readonly time: number;
     /* seconds, 0 if unknown */
     readonly duration: number;
-    /* how many requests were served in it; 0 if it does not say */
-    readonly requests: number;
+    readonly requests: RequestCounts;
     readonly comments: readonly string[];
 }
 

@@ -7,11 +7,9 @@
 import { Profile as Message } from "pprof-format";
 import { FrameTable, libraryName } from "./frame_table";
 import type { LabelSet, Profile, ValueType } from "./profile";
+import { requestCounts } from "./request_counts";
 
 const MAX_INFLATED = 512 * 1024 * 1024;
-
-/* Among the comments: how many requests were served in the window. */
-const REQUESTS = /^requests=(\d+)$/;
 
 export class ProfileError extends Error {}
 
@@ -119,7 +117,7 @@ class Decoder {
                 ? this.valueType(message.periodType) : { name: "", unit: "" },
             time: Number(message.timeNanos) / 1e6,
             duration: Number(message.durationNanos) / 1e9,
-            requests: requestsOf(comments),
+            requests: requestCounts(comments),
             comments,
         };
     }
@@ -217,14 +215,4 @@ class Decoder {
         }
         return `${label.num} ${this.text(label.numUnit)}`.trim();
     }
-}
-
-function requestsOf(comments: readonly string[]): number {
-    for (const comment of comments) {
-        const found = REQUESTS.exec(comment);
-        if (found) {
-            return Number(found[1]);
-        }
-    }
-    return 0;
 }

@@ -68,7 +68,8 @@ export class Recordings {
     async addBytes(id: string, title: string, fileName: string,
                    bytes: Uint8Array<ArrayBuffer>, requests = 0): Promise<Recording> {
         const read = await readProfile(bytes, this.frames);
-        const profile = read.requests > 0 || requests === 0 ? read : { ...read, requests };
+        const profile = read.requests.all > 0 ? read
+            : { ...read, requests: { all: requests, sets: [] } };
         const recording = this.find(id) ?? this.push(id, title, null, 0,
             () => `go tool pprof ${shellWord(fileName)}`);
         recording.loaded.clear();

@@ -4,12 +4,9 @@
  * behind each value, which is what chance acts on.
  */
 
+import { type LabelFilter, passesFilters } from "./label_filter";
 import type { Profile } from "./profile";
-
-export interface LabelFilter {
-    readonly name: string;
-    readonly value: string;
-}
+import { servedRequests } from "./request_counts";
 
 export interface Selection {
     readonly profile: Profile;
@@ -22,6 +19,8 @@ export interface Selection {
     readonly events: Float64Array;
     readonly total: number;
     readonly totalEvents: number;
+    /* that were served for it; null if the profile does not say */
+    readonly requests: number | null;
 }
 
 export function select(profile: Profile, type: number,
@@ -33,17 +32,8 @@ export function select(profile: Profile, type: number,
     return {
         profile, type, filters, values, events,
         total: sum(values), totalEvents: sum(events),
+        requests: servedRequests(profile.requests, filters),
     };
-}
-
-/* Filters of one label are alternatives; all labels must agree. */
-export function passesFilters(labels: ReadonlyMap<string, string>,
-                              filters: readonly LabelFilter[]): boolean {
-    const wanted = new Map<string, boolean>();
-    for (const { name, value } of filters) {
-        wanted.set(name, wanted.get(name) === true || labels.get(name) === value);
-    }
-    return [...wanted.values()].every(Boolean);
 }
 
 /*

@@ -5,11 +5,12 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { BASES, headline, obstacle } from "../model/comparison";
+import type { LabelFilter } from "../model/label_filter";
 import { hasHistory } from "../model/endpoint";
 import { sentence } from "../model/headline_text";
 import { labelValues } from "../model/profile";
 import { offeredKinds, type Recording } from "../model/recordings";
-import type { LabelFilter, Selection } from "../model/sample_selection";
+import type { Selection } from "../model/sample_selection";
 import { formatClock, formatCount, formatSeconds, formatValue } from "../model/value_format";
 import { type Context, type SideName, unitOf } from "./page_context";
 import type { Side } from "./page_model";
@@ -85,8 +86,8 @@ function factsOf(selection: Selection): string {
     if (profile.duration > 0) {
         parts.push(`over ${formatSeconds(profile.duration)}`);
     }
-    if (profile.requests > 0) {
-        parts.push(`${formatCount(profile.requests)} requests`);
+    if (selection.requests !== null) {
+        parts.push(`${formatCount(selection.requests)} requests`);
     }
     if (profile.time > 0) {
         parts.push(`at ${formatClock(profile.time)}`);

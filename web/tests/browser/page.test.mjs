@@ -245,6 +245,30 @@ test("a live profile is recorded, and two are compared", async () => {
     });
 });
 
+test("two versions of a live profile are compared per request", async () => {
+    const hash = "#a=live:4&fa=version%3D1.0.0&b=live:4&fb=version%3D2.0.0";
+    await withPage(`${PAGE_URL}${hash}`, {}, async page => {
+        const headline = page.locator(".headline");
+        await headline.getByText("bubble_sort").waitFor();
+        assert.equal(await page.getByLabel("compare").inputValue(), "request");
+        assert.match(await headline.innerText(),
+                     /bubble_sort: .* of CPU per request in A, nothing in B/);
+        const [all, a, b] = await requestsOf(page);
+        assert.ok(a > 0 && b > 0, `${a} and ${b} requests`);
+        /* as many of the one as of the other are made, and some have no version */
+        assert.ok(a + b <= all && Math.abs(a - b) <= 1 + 0.1 * all, `${a} + ${b} of ${all}`);
+    });
+});
+
+/* How many requests the page says of A without its filter, of A, and of B. */
+async function requestsOf(page) {
+    const shown = async side => Number(/([\d,]+) requests/.exec(
+        await page.locator(`[data-side=${side}] .facts`).innerText())?.[1].replace(",", ""));
+    const [a, b] = [await shown("a"), await shown("b")];
+    await page.getByRole("button", { name: "Remove the filter version" }).first().click();
+    return [await shown("a"), a, b];
+}
+
 test("the page of an nginx starts with what it can do", async () => {
     await withPage(PAGE_URL, {}, async page => {
         await page.getByText("This nginx keeps no history").or(
@@ -279,7 +303,7 @@ test("two files that are opened are compared", async () => {
     await withPage(PAGE_URL, {}, async page => {
         await openFiles(page, V1, V2);
         await page.locator(".headline").getByText("bubble_sort").waitFor();
-        assert.equal(await page.getByLabel("compare").inputValue(), "share");
+        assert.equal(await page.getByLabel("compare").inputValue(), "request");
     });
 });
 

@@ -5,7 +5,8 @@ import {
 } from "../../src/model/comparison";
 import { FrameTable } from "../../src/model/frame_table";
 import { sentence } from "../../src/model/headline_text";
-import { passesFilters, select } from "../../src/model/sample_selection";
+import { passesFilters } from "../../src/model/label_filter";
+import { select, type Selection } from "../../src/model/sample_selection";
 import { chance, isSignificant } from "../../src/model/sampling_noise";
 import { cpu, made } from "./made_profile";
 
@@ -71,12 +72,40 @@ test("a profile without requests is not compared per request", () => {
     assert.equal(usableBasis("second", a, b), "second");
 });
 
-test("a filtered profile is not compared per request: they are of all labels", () => {
+test("a filtered profile is not compared per request if they are of all labels", () => {
     const profile = made([{ stack: "f", values: [1, 1], labels: { v: "1" } }],
                          { comments: ["requests=5"] });
     const [all, one] = [select(profile, 1, []), select(profile, 1, [{ name: "v", value: "1" }])];
     assert.equal(obstacle("request", all, all), null);
     assert.match(obstacle("request", all, one)!, /filtered/);
+});
+
+test("two versions of one profile are each divided by their own requests", () => {
+    const profile = made(
+        [{ stack: "m;f", values: [80, 8e8], labels: { version: "1" } },
+         { stack: "m;f", values: [80, 8e8], labels: { version: "2" } }],
+        { comments: ["requests=110", 'requests{location="/",version="1"}=10',
+                     'requests{version="2",location="/"}=90', "requests{}=10"] });
+    const [a, b] = ["1", "2"].map(value => select(profile, 1, [{ name: "version", value }])) as
+        [Selection, Selection];
+    assert.deepEqual([a.requests, b.requests], [10, 90]);
+    const [f] = comparedFunctions(compare("request", a, b))
+        .filter(({ frame }) => profile.frames.frames[frame]!.name === "f");
+    assert.deepEqual([f!.self.a, Math.round(f!.self.b)], [8e7, 8888889]);
+    assert.equal(f!.self.verdict, "less");
+    /* threads serve all requests, and a label that none has is of none */
+    const of = (name: string, value: string) => select(profile, 1, [{ name, value }]);
+    assert.equal(of("thread", "main").requests, 110);
+    assert.equal(obstacle("request", a, of("thread", "main")), null);
+    assert.match(obstacle("request", a, of("state", "draining"))!, /no request/);
+});
+
+test("what is in use is not compared per request", () => {
+    const heap = select(made([{ stack: "f", values: [1, 512] }], {
+        types: [["inuse_objects", "count"], ["inuse_space", "bytes"]],
+        comments: ["requests=5"] }), 1, []);
+    assert.match(obstacle("request", heap, heap)!, /in use/);
+    assert.equal(usableBasis(null, heap, heap), "share");
 });
 
 test("filters of one label are alternatives, those of two must both agree", () => {

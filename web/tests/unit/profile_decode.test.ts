@@ -42,8 +42,12 @@ test("labels are kept, strings and numbers, and counted by value", () => {
 });
 
 test("requests come from the comment of the profiler, else there are none", () => {
-    assert.equal(made([], { comments: ["hello", "requests=4379"] }).requests, 4379);
-    assert.equal(made([], { comments: ["requests=many"] }).requests, 0);
+    assert.equal(made([], { comments: ["hello", "requests=4379"] }).requests.all, 4379);
+    assert.equal(made([], { comments: ["requests=many"] }).requests.all, 0);
+    const { sets } = made([], { comments: [
+        String.raw`requests{location="/a",key="x=\"1\",\\\n{}"}=3`, "requests{}=2"] }).requests;
+    assert.deepEqual(sets.map(({ labels, requests }) => [[...labels], requests]), [
+        [[["location", "/a"], ["key", 'x="1",\\\n{}']], 3], [[], 2]]);
 });
 
 test("a sample without a stack is kept", () => {
