@@ -48,14 +48,31 @@ version_index(const struct profile_versions *versions, const char *version)
 
 
 void
+profile_versions_add(struct profile_versions *versions, const char *version,
+                     uint64_t requests)
+{
+    uint32_t index;
+
+    index = version_index(versions, version);
+
+    if (index == 0 && strcmp(version, versions->versions[0]) != 0
+        && versions->n < PROFILE_VERSIONS_MAX) {
+        index = versions->n++;
+        versions->versions[index] = version;
+    }
+
+    versions->found[index] += requests;
+}
+
+
+void
 profile_versions_find(struct profile_versions           *versions,
                       const struct stack_profile *const *profiles, uint32_t n,
                       const char *own)
 {
-    size_t                       i;
-    uint32_t                     p, index;
-    const char                  *version;
-    const struct profile_sample *sample;
+    size_t      i;
+    uint32_t    p;
+    const char *version;
 
     memset(versions, 0, sizeof(*versions));
     versions->versions[0] = own;
@@ -63,17 +80,8 @@ profile_versions_find(struct profile_versions           *versions,
 
     for (p = 0; p < n; p++) {
         for (i = 0; i < profiles[p]->n_samples; i++) {
-            sample = &profiles[p]->samples[i];
-            version = sample_version(profiles[p], sample);
-            index = version_index(versions, version);
-
-            if (index == 0 && version != NULL && strcmp(version, own) != 0
-                && versions->n < PROFILE_VERSIONS_MAX) {
-                index = versions->n++;
-                versions->versions[index] = version;
-            }
-
-            versions->n_samples[index]++;
+            version = sample_version(profiles[p], &profiles[p]->samples[i]);
+            profile_versions_add(versions, version == NULL ? own : version, 1);
         }
     }
 }

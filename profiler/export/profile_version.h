@@ -25,8 +25,8 @@ struct profile_versions {
     uint32_t    n;
     const char *versions[PROFILE_VERSIONS_MAX];
 
-    /* Of all profiles, by version. */
-    size_t n_samples[PROFILE_VERSIONS_MAX];
+    /* Samples of all profiles, and requests, by version. */
+    uint64_t found[PROFILE_VERSIONS_MAX];
 };
 
 
@@ -35,6 +35,11 @@ struct profile_versions {
 void profile_versions_find(struct profile_versions           *versions,
                            const struct stack_profile *const *profiles,
                            uint32_t n, const char *own);
+
+/* So many requests were of that version, which may have no samples. Its text is
+   to be as old as the profiles. */
+void profile_versions_add(struct profile_versions *versions,
+                          const char *version, uint64_t requests);
 
 /*
  * A copy of a profile with the samples of one version only, which are the

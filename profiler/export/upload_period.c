@@ -192,7 +192,7 @@ upload_period_export(struct uploader              *uploader,
                      const struct upload_period   *period,
                      struct symbolizer            *symbolizer)
 {
-    uint32_t             target;
+    uint32_t             i, target;
     struct period_export e;
 
     memset(&e, 0, sizeof(e));
@@ -205,9 +205,14 @@ upload_period_export(struct uploader              *uploader,
     profile_versions_find(&e.versions, period->profiles, period->n_profiles,
                           settings->version == NULL ? "" : settings->version);
 
+    for (i = 0; i < period->n_endpoints; i++) {
+        profile_versions_add(&e.versions, period->endpoints[i].version,
+                             period->endpoints[i].requests);
+    }
+
     for (e.version = 0; e.version < e.versions.n; e.version++) {
         /* what has no version only if it has something, or is all there is */
-        if (e.versions.n_samples[e.version] == 0 && e.versions.n > 1) {
+        if (e.versions.found[e.version] == 0 && e.versions.n > 1) {
             continue;
         }
 

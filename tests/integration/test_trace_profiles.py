@@ -126,7 +126,8 @@ def test_untraced_requests_have_none(nginx, agent):
 def test_uploads_and_traces_say_the_same(nginx, agent):
     """Of two workers and through a reload: the ids of spans in uploads are
     those of traces, so are runtime ids, by version; and requests are counted
-    as the access log has them."""
+    as the access log has them. What a worker that ends has no time for on a busy
+    machine is dropped, and said to be."""
     configure(nginx, "profiler_period 1s; profiler_service app;"
               "profiler_upload datadog;", workers=2)
     nginx.start(agent.environment())
@@ -144,10 +145,18 @@ def test_uploads_and_traces_say_the_same(nginx, agent):
             counts = upload.event.get("endpoint_counts") or {}
             for name, n in counts.items():
                 found[name] = found.get(name, 0) + n
-        return found if sum(found.values()) >= 48 else None
+        return found
 
-    assert wait_until(counted, "all requests are counted") == {
-        "GET /bubble": 24, "GET /pooled": 24}
+    def dropped():
+        return nginx.get("/debug/pprof/status").json()["uploads"][0]["dropped"]
+
+    wait_until(lambda: sum(counted().values()) >= 48 or dropped(),
+               "all requests are counted")
+    counts = {"GET /bubble": 24, "GET /pooled": 24}
+    if dropped():
+        assert all(n <= counts[name] for name, n in counted().items())
+    else:
+        assert counted() == counts
     uploads = [u for u in agent.profiles if u.tags.get("version") == "1.0.0"]
     ids = {s["span_id"]: s for s in spans}
     assert ({s.meta["runtime-id"] for s in spans}
