@@ -23,6 +23,7 @@ def agent():
 def configure(nginx, main="", workers=1):
     numbers = " ".join(str(i * 7919 % 100003) for i in range(9000))
     nginx.write_file("html/numbers", numbers)
+    nginx.write_file("html/few", "3 1 2")
     nginx.write_conf(
         modules=MODULES, workers=workers,
         main="profiler on; profiler_types cpu wall stall;"
@@ -33,6 +34,8 @@ def configure(nginx, main="", workers=1):
         location = /bubble {{ profiler_trace on; count; count_sort v1; }}
         location = /pooled {{ profiler_trace on; count; count_sort v1;
                               count_threads sorters; }}
+        location = /quick {{ profiler_trace on; count; count_sort v1;
+                             count_input {nginx.prefix}/html/few; }}
         location = /untraced {{ count; count_sort v1; }}
         location /debug/pprof/ {{ profiler_endpoint; }}""")
 
@@ -121,6 +124,23 @@ def test_untraced_requests_have_none(nginx, agent):
     for labels, _ in samples:
         assert not {"span_id", "local_root_span_id", "trace_endpoint"} & set(
             labels)
+
+
+def test_requests_of_a_version_without_samples_are_counted(nginx, agent):
+    """They are too short for samples, and each has a place in some upload."""
+    configure(nginx, "profiler_period 1s; profiler_service app;"
+              "profiler_upload datadog;")
+    nginx.start(agent.environment())
+    for _ in range(4):
+        assert nginx.get("/quick").status == 200
+        time.sleep(1)
+
+    def counted():
+        return sum((u.event.get("endpoint_counts") or {}).get("GET /quick", 0)
+                   for u in agent.profiles if u.tags.get("version") == "1.0.0")
+
+    wait_until(lambda: counted() >= 4, "all requests are counted")
+    assert counted() == 4
 
 
 def test_uploads_and_traces_say_the_same(nginx, agent):
