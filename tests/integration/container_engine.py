@@ -90,9 +90,21 @@ def make_base():
         shutil.rmtree(root)
 
 
-def build_image(name, dockerfile, context):
-    buildah("bud", "--isolation=chroot", "--pull-never", "--layers",
-            "--force-rm", "-f", dockerfile, "-t", name, context, timeout=900)
+def build_image(name, dockerfile, context, *options):
+    """Returns what the build printed."""
+    return buildah("bud", "--isolation=chroot", "--pull-never", "--layers",
+                   "--force-rm", *options, "-f", dockerfile, "-t", name,
+                   context, timeout=1200)
+
+
+def file_of_image(name, path):
+    """The bytes of a file in an image."""
+    container = buildah("from", "--pull-never", name).strip()
+    try:
+        mounted = Path(buildah("mount", container).strip())
+        return (mounted / path).read_bytes()
+    finally:
+        buildah("rm", container)
 
 
 def image_size(name):

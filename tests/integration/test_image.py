@@ -1,9 +1,11 @@
 """Dockerfile.nginx, built for real and run as it runs in a hardened pod."""
 
 import json
+import os
 import re
 import subprocess
 import threading
+from fnmatch import fnmatch
 
 import pytest
 import yaml
@@ -12,10 +14,12 @@ import container_engine
 from container_engine import Container
 from nginx_instance import LONG, SOURCE, wait_until
 from pprof_profile import Profile
+from shown_commands import shown
 
 DOCKERFILE = SOURCE / "Dockerfile.nginx"
 IMAGE = "nginx-count-profiler:1.0.0"
 PORT = 8080
+PAGE = SOURCE / "build" / "web" / "page.html"  # of the context
 
 needs_engine = pytest.mark.skipif(
     not LONG or bool(container_engine.missing()),
@@ -25,10 +29,13 @@ needs_engine = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def image():
-    """Built from a context that has what `make web` made, if it made any."""
-    subprocess.run(["make", "BUILD=build", "web"], cwd=SOURCE, check=True)
+    """Built from a context that has what `make web` made, if it made any; not
+    by npm."""
+    subprocess.run([*shown("make", "web"), "BUILD=build"], cwd=SOURCE,
+                   check=True)
     container_engine.make_base()
-    container_engine.build_image(IMAGE, DOCKERFILE, SOURCE)
+    output = container_engine.build_image(IMAGE, DOCKERFILE, SOURCE)
+    assert not re.search(r"^Installing .* npm", output, re.MULTILINE)
     return IMAGE
 
 
@@ -49,15 +56,43 @@ def test_context_has_all_that_is_copied():
         assert (SOURCE / path).exists(), path
         assert any(path == a or path.startswith(f"{a}/")
                    for a in allowed), path
+    for made in (".built", "page.html", "page.html.gz", "page.csp"):
+        assert any(fnmatch(f"build/web/{made}", a) for a in allowed), made
+
+
+def test_is_built_and_run_as_readme_has_it():
+    """What is done here by buildah and podman."""
+    assert shown("docker", "build")[2:] == ["-f", DOCKERFILE.name, "-t", IMAGE,
+                                            "."]
+    run = shown("docker", "run")
+    assert run[-1] == IMAGE
+    assert {"--read-only", "--tmpfs", "--cap-drop"} <= set(run)
 
 
 @needs_engine
 def test_is_small(image):
-    """Megabytes on top of the base: nginx, its libraries and ours."""
+    """Megabytes on top of the base, as README has them: nginx, its libraries
+    and ours."""
     added = (container_engine.image_size(image)
-             - container_engine.image_size(container_engine.BASE))
-    print(f"the image adds {added / 1e6:.1f} MB to its base")
-    assert added < 40e6
+             - container_engine.image_size(container_engine.BASE)) / 1e6
+    print(f"the image adds {added:.1f} MB to its base")
+    said = re.search(r"adds (\d+) MB to its base",
+                     (SOURCE / "README.md").read_text())[1]
+    assert added < 45 and added == pytest.approx(int(said), rel=0.1)
+
+
+@needs_engine
+def test_node_stage_makes_the_same_page(image):
+    """PAGE=node, by Debian's Node.js, with the registry that npm has here."""
+    if not PAGE.exists():
+        pytest.skip("npm makes no page here, so it makes none in a stage")
+    trusted = os.environ.get("NODE_EXTRA_CA_CERTS")
+    container_engine.build_image(
+        f"{IMAGE}-page", DOCKERFILE, SOURCE, "--target=page",
+        "--build-arg=PAGE=node",
+        *([f"--secret=id=npm-ca,src={trusted}"] if trusted else []))
+    assert container_engine.file_of_image(
+        f"{IMAGE}-page", "src/build/web/page.html") == PAGE.read_bytes()
 
 
 @needs_engine
@@ -69,8 +104,8 @@ def test_serves_and_profiles(image, tmp_path):
         assert json.loads(container.curl("/"))["count"] == 3000
         status = json.loads(container.curl("/debug/pprof/status"))
         assert status["cpu"]["degraded"] is None
-        if (SOURCE / "build" / "web" / "page.html").exists():
-            assert "<html" in container.curl("/debug/pprof/ui")
+        if PAGE.exists():
+            assert container.curl("/debug/pprof/ui") == PAGE.read_text()
         assert container.inside("id", "-u").strip() == "10001"
         assert re.search(r"CapEff:\s+0+$", container.inside(
             "cat", "/proc/1/status"), re.MULTILINE)
@@ -99,10 +134,13 @@ def profile_under_load(container, path):
 
 @needs_engine
 def test_a_mounted_folder_chooses_the_plugin(image, tmp_path):
+    """And the C library's sort is there by name."""
     tmp_path.chmod(0o755)
     (tmp_path / "sort.conf").write_text("count_sort v2;\n")
     with Container(image, PORT, [(tmp_path, "/etc/nginx/sort.d")]) as other:
         assert json.loads(other.curl("/count"))["version"] == "2.0.0"
+        profile = Profile(profile_under_load(other, tmp_path / "cpu"))
+    assert any("msort_with_tmp" in names for names, _, _ in profile.samples)
 
 
 @needs_engine
