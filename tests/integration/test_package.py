@@ -6,11 +6,13 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 import container_engine
 from nginx_instance import BUILD, LONG, SOURCE
+from shown_commands import shown
 
 PACKAGE = "libnginx-mod-http-count-profiler"
 DEBIAN = SOURCE / "debian"
@@ -42,7 +44,7 @@ def make(*arguments):
 def test_what_make_install_installs_works(nginx):
     """From its own folders, by the paths that it was given."""
     root = nginx.prefix / "root"
-    make("install", f"DESTDIR={root}", "PREFIX=/opt/x",
+    make(*shown("make", "install")[1:], f"DESTDIR={root}", "PREFIX=/opt/x",
          "MODULES_DIR=/opt/x/modules")
     folder = root / "opt" / "x"
     assert (folder / "include/nginx-count-profiler/sort_plugin.h").exists()
@@ -98,9 +100,10 @@ def test_versions_agree():
 @pytest.fixture(scope="module")
 def package():
     """The path of the package, built."""
-    make("deb")
+    make(*shown("make", "deb")[1:])
     found = list((BUILD / "deb").glob(f"{PACKAGE}_*.deb"))
-    assert len(found) == 1
+    assert [path.name for path in found] == [
+        Path(shown("apt-get", "install")[-1]).name]
     return found[0]
 
 

@@ -55,6 +55,23 @@ needs_page = pytest.mark.skipif(
 needs_chromium = pytest.mark.skipif(
     not os.path.exists(CHROMIUM),
     reason="no Chromium: the page is not tested in a browser")
+# What drives the browser, not the page.
+NODE_OF_PLAYWRIGHT = 20
+
+
+def node_version():
+    """The major number; 0 where there is no Node.js."""
+    if shutil.which("node") is None:
+        return 0
+    return int(re.match(r"v(\d+)", subprocess.run(
+        ["node", "--version"], stdout=subprocess.PIPE, text=True,
+        check=True).stdout)[1])
+
+
+needs_playwright = pytest.mark.skipif(
+    node_version() < NODE_OF_PLAYWRIGHT,
+    reason=f"Node.js is older than {NODE_OF_PLAYWRIGHT}, which playwright "
+           "wants: the page is not tested in a browser")
 
 
 @pytest.fixture
@@ -245,6 +262,7 @@ def recorded(server, path, function):
 
 @needs_page
 @needs_chromium
+@needs_playwright
 def test_the_page_in_a_browser(server, tmp_path):
     v1, v1_requests = recorded(server, "/v1", "bubble_sort")
     v2, v2_requests = recorded(server, "/v2", "qsort_values")

@@ -1,6 +1,7 @@
 """README.md and README.ja.md say the same, what documents show is true, and
 their commands run."""
 
+import functools
 import json
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from nginx_instance import ALGORITHMS, BUILD, MODULES, SOURCE
+from shown_commands import (NOT_RUN, console_lines, long_commands,
+                            shell_blocks)
 
 sys.path.insert(0, str(SOURCE / "demo"))
 
@@ -74,16 +77,6 @@ def test_links_lead_somewhere(document):
         assert not anchor or anchor in anchors(path), link
 
 
-# The second word of a fence says why a command is not run here.
-NOT_RUN = {"cluster", "minutes"}
-
-
-def shell_blocks(document):
-    """(second word of the fence or empty, text) of each block of commands."""
-    return re.findall(r"^```sh ?(\w*)\n(.*?)^```$", document.read_text(),
-                      re.DOTALL | re.MULTILINE)
-
-
 def names_of_files(text):
     """What looks like a file of ours in commands."""
     return [word for word in re.findall(r"[\w./-]+", text)
@@ -97,11 +90,43 @@ def test_commands_are_sound(document):
     in blocks that say so."""
     text = document.read_text()
     assert not re.findall(r"^```(?:bash|shell|console sh)", text, re.M)
+    _, indented, _ = code(text)
+    for line in indented[2:]:
+        assert not re.match(r"    (\$ |\./|(make|curl|go|nginx|kubectl|docker|"
+                            r"apt-get|apt|kill|python3) )", line), line
     for word, commands in shell_blocks(document):
         assert word == "" or word in NOT_RUN
         subprocess.run(["bash", "-n"], input=commands.encode(), check=True)
         for name in names_of_files(commands):
             assert (SOURCE / name).exists(), name
+
+
+# What takes minutes, by its first words: the file that says how it is run by
+# tests, or runs it.
+RUN_BY = {
+    "make install": "tests/integration/test_package.py",
+    "make deb": "tests/integration/test_package.py",
+    "apt-get install": "tests/integration/test_package.py",
+    "make web": "tests/integration/test_image.py",
+    "docker build": "tests/integration/test_image.py",
+    "docker run": "tests/integration/test_image.py",
+    "./configure": "tests/integration/test_upstream_nginx.py",
+    "make modules": "tests/integration/test_upstream_nginx.py",
+}
+# What everybody who runs these tests has run.
+RUN_BEFORE = {"./test.sh", "make format", "demo/install_packages.sh"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_that_take_minutes_are_run(document):
+    for words in long_commands(document):
+        if {words[0], " ".join(words[:2])} & RUN_BEFORE:
+            continue
+        quoted = ", ".join(f'"{word}"' for word in words[:2])
+        if words[0] == "./configure":
+            quoted = '"./configure"'
+        runner = SOURCE / RUN_BY[quoted.replace('", "', " ").strip('"')]
+        assert f"shown({quoted})" in runner.read_text(), words
 
 
 def plugin_of(document):
@@ -127,8 +152,11 @@ def served(nginx):
 K6 = (os.environ.get("K6") or shutil.which("k6")
       or shutil.which("k6", path=str(Path.home() / "go" / "bin")))
 # The Japanese README has the same commands.
+GO = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
 RUN_HERE = [document for document in DOCUMENTS if document != JAPANESE
             and any(word == "" for word, _ in shell_blocks(document))]
+# What a command needs that the test's packages do not have.
+MAY_LACK = {"k6 run": K6, "go tool": GO}
 
 
 @pytest.mark.parametrize("document", RUN_HERE, ids=lambda path: path.name)
@@ -141,11 +169,16 @@ def test_commands_run(document, served, nginx, tmp_path):
     (tmp_path / "build").symlink_to(BUILD)
     (tmp_path / "mine.c").write_text(
         plugin_of(SOURCE / "docs" / "plugin-abi.md"))
-    for word, commands in shell_blocks(document):
-        if word != "" or ("k6 run" in commands and K6 is None):
+    blocks = [commands for word, commands in shell_blocks(document)
+              if word == ""]
+    for commands in blocks + console_lines(document):
+        if any(name in commands and tool is None
+               for name, tool in MAY_LACK.items()):
             continue
         for shown, real in (
                 (r"127\.0\.0\.1:8080", f"127.0.0.1:{served}"),
+                (r"seconds=10\b", "seconds=1"),
+                (r"^go\b", GO or "go"),
                 (r"DURATION=5m", "P95=60000 DURATION=1s"),
                 (r"\bk6 run", f"{K6} run --quiet --no-usage-report"),
                 (r"build/apt\.log", f"{tmp_path}/apt.log"),
@@ -157,9 +190,33 @@ def test_commands_run(document, served, nginx, tmp_path):
             ["bash", "-euc", commands], cwd=tmp_path,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, timeout=300, check=False,
-            env={name: value for name, value in os.environ.items()
-                 if not name.startswith("MAKE")})
+            env={"PPROF_TMPDIR": str(tmp_path),
+                 **{name: value for name, value in os.environ.items()
+                    if not name.startswith("MAKE")}})
         assert done.returncode == 0, f"{commands}\n{done.stdout.decode()}"
+
+
+@functools.lru_cache(maxsize=None)
+def targets_of_make():
+    """Names of the targets that the Makefile has."""
+    database = subprocess.run(
+        ["make", "-C", SOURCE, "--no-print-directory", "-qp"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, timeout=120, check=False)
+    return set(re.findall(r"^([\w-]+):", database.stdout.decode(), re.M))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_in_sentences_are_there(document):
+    """Targets of make, benchmarks and options of our scripts."""
+    text = document.read_text()
+    assert "deb" in targets_of_make()
+    for target, variables in re.findall(r"`make ([\w-]+)([^`]*)`", text):
+        assert target in targets_of_make(), target
+        for benchmark in re.findall(r"BENCH=(\w+)", variables):
+            assert (SOURCE / "bench" / benchmark).is_file(), benchmark
+    for script, options in re.findall(r"`[^`]*\./(\w+\.sh)( --[\w-]+)?`", text):
+        assert options.strip() in (SOURCE / script).read_text()
 
 
 @pytest.mark.parametrize("readme", readme_figures.READMES,
