@@ -8,8 +8,9 @@
 #
 # AddressSanitizer and UndefinedBehaviorSanitizer: all unit tests, a worker of
 # our own (tests/stress), and a stock nginx with the run-time preloaded and our
-# modules built for it. Left out are the demo and the benches, which time things, and libnprof in Python, whose
-# memory is not the sanitizer's.
+# modules built for it. Left out are the demo and the benches, which time things,
+# and libnprof in Python, whose memory is not the sanitizer's. It has the
+# allocator, too, so there are no heap profiles but a warning and empty ones.
 #
 # ThreadSanitizer wants the whole process, which nginx is not: unit tests that
 # have threads, and the worker of our own. It holds a signal back
@@ -30,21 +31,28 @@ passed=0 failed=0
 # Integration tests that can run: see above.
 integration=(test_ab_reload.py test_count_input.py test_count_requests.py
     test_count_threads.py test_plugin_loader.py test_profiler_completeness.py
-    test_profiler_endpoint.py test_profiler_heap.py
+    test_profiler_contract.py test_profiler_endpoint.py test_profiler_heap.py
     test_profiler_hostile.py test_profiler_labels.py
     test_profiler_profiles.py test_profiler_refused.py
-    test_profiler_stall.py test_profiler_wall.py)
+    test_profiler_stall.py test_profiler_store.py test_profiler_wall.py
+    test_profiler_workers.py test_trace_profiles.py test_trace_requests.py
+    test_trace_spans.py test_upload_directives.py test_upload_failures.py
+    test_upload_nginx.py test_upload_requests.py)
 
 # Left out of these: what measures memory, which the run-time keeps when it is
 # freed; CPU and stacks, of which it makes more; what has to be done in so many
-# seconds or less; and an nginx that is started without the run-time.
+# seconds or less, an exit with its last upload above all; and an nginx or a
+# Python that is started without the run-time.
 left_out=(test_nothing_leaks_over test_swaps_under_load
     test_reload_under_load_leaks_nothing test_cpu_of_the_main_thread
     test_stacks_are_complete test_idle_worker
     test_idle_loop test_pool_threads_that_run
     test_term_sends_the_partial_profile
     test_draining_worker_without_a_timeout_finishes
-    test_the_time_of_a_stall_is_divided)
+    test_the_time_of_a_stall_is_divided
+    test_samples_have_the_span_of_their_request
+    test_uploads_and_traces_say_the_same test_windows_join_through_reloads
+    test_last_period_is_sent_at_exit test_variables_outlive_a_binary_upgrade)
 
 # run NAME COMMAND...: one runner; a report of a sanitizer is a failure.
 run() {
@@ -97,7 +105,7 @@ case $kind in
         SAN_PRELOAD="$(gcc -print-file-name=libasan.so)"
         SAN_PRELOAD="$SAN_PRELOAD:$(gcc -print-file-name=libubsan.so)"
         export SAN_PRELOAD
-        run integration timeout 1500 "$python" -m pytest -p no:cacheprovider \
+        run integration timeout 3600 "$python" -m pytest -p no:cacheprovider \
             -q -rs -k "not ($(names_or "${left_out[@]}"))" \
             "${integration[@]/#/tests/integration/}"
         ;;
