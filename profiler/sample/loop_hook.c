@@ -288,7 +288,8 @@ loop_stall_peek(uint64_t end)
 
     read = atomic_load_explicit(&loop_state.stalls_read, memory_order_relaxed);
 
-    return read == end ? NULL : &loop_state.stalls[read % LOOP_STALLS];
+    /* beyond the end is what a sample of a later turn has brought out */
+    return read >= end ? NULL : &loop_state.stalls[read % LOOP_STALLS];
 }
 
 

@@ -243,6 +243,29 @@ Test(stall_watch, samples_go_to_their_own_stall)
 }
 
 
+/* A stall ends, and the next turn is sampled, after the settling has said up to
+   where it goes. */
+Test(stall_watch, what_a_sample_settles_may_lie_beyond_the_line)
+{
+    uint64_t line;
+
+    stall_ends(100, 20 * MS);
+    line = loop_stalls_written();
+    stall_ends(200, 30 * MS);
+    sample(SAMPLE_FOR_STALL, 300, 1);
+    stall_watch_settle(watch, line);
+
+    cr_assert_eq(watch->counters.stalls, 2);
+    cr_assert_eq(watch->counters.ns, 50 * MS);
+    expect(0, 2, 50 * MS);
+
+    stall_ends(300, 10 * MS);
+    settle();
+    cr_assert_eq(watch->counters.stalls, 3);
+    expect(1, 1, 10 * MS);
+}
+
+
 Test(stall_watch, a_sample_between_turns_is_of_none)
 {
     sample(SAMPLE_FOR_STALL, 0, 1);
