@@ -81,7 +81,7 @@ unit_tests() {
     local source name
     for source in tests/unit/*_test.c; do
         name=$(basename "$source" .c)
-        [ ! -e "$1/$name" ] || run "$name" timeout 300 "$1/$name"
+        [ ! -e "$1/$name" ] || run "$name" timeout 900 "$1/$name"
     done
 }
 
