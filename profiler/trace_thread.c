@@ -163,10 +163,11 @@ payload_send(struct trace_thread *trace)
     atomic_store(&counters->last_status, (uint32_t) status);
 
     if (trace->failing) {
-        counter_add(&counters->failed, trace->payload.n_traces);
         counter_add(&counters->errors, 1);
+        counter_add(&counters->failed, trace->payload.n_traces);
 
     } else {
+        counter_add(&counters->payloads, 1);
         counter_add(&counters->sent, trace->payload.n_traces);
 
         rate = agent_answer_rate(trace->post->answer, trace->post->answer_len,

@@ -75,6 +75,31 @@ store_loop(_Atomic uint64_t *counters)
 }
 
 
+static void
+store_traces(const struct tracer *tracer, _Atomic uint64_t *counters)
+{
+    size_t                        i;
+    const struct tracer_counters *traces = &tracer->counters;
+
+    const struct {
+        enum worker_counter     counter;
+        const _Atomic uint64_t *value;
+    } values[] = {
+        {WORKER_SPANS, &tracer->ended},
+        {WORKER_SPANS_SENT, &traces->sent},
+        {WORKER_SPANS_FAILED, &traces->failed},
+        {WORKER_SPANS_DROPPED, &tracer->dropped},
+        {WORKER_TRACE_PAYLOADS, &traces->payloads},
+        {WORKER_TRACE_ERRORS, &traces->errors},
+    };
+
+    for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        atomic_store(&counters[values[i].counter],
+                     atomic_load(values[i].value));
+    }
+}
+
+
 void
 worker_counters_store(const struct profiler_report *report,
                       _Atomic uint64_t             *counters)
@@ -116,6 +141,7 @@ worker_counters_store(const struct profiler_report *report,
         {WORKER_PROFILER_CPU_NS, report->own_cpu_ns},
         {WORKER_EXPORT_CPU_NS, report->export_cpu_ns},
         {WORKER_LOOKER_CPU_NS, report->looker_cpu_ns},
+        {WORKER_TRACE_CPU_NS, report->trace_cpu_ns},
         {WORKER_HANDLER_RUNS, atomic_load(&handler_cost.runs)},
         {WORKER_HANDLER_NS, atomic_load(&handler_cost.ns)},
         {WORKER_MEMORY, report_memory(report)},
@@ -132,6 +158,10 @@ worker_counters_store(const struct profiler_report *report,
                      atomic_load(&report->looker->jitter.late));
         atomic_store(&counters[WORKER_MISSED_LOOKS],
                      atomic_load(&report->looker->jitter.missed));
+    }
+
+    if (report->tracer != NULL) {
+        store_traces(report->tracer, counters);
     }
 
     store_loop(counters);

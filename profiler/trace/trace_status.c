@@ -23,9 +23,10 @@ trace_status_print(FILE *out, const struct tracer *tracer)
     fprintf(out,
             ",\n \"traces\": {\"spans\": %" PRIu64 ", \"sent\": %" PRIu64
             ", \"failed\": %" PRIu64 ", \"dropped\": %" PRIu64
-            ", \"errors\": %" PRIu64 ", \"http_status\": %" PRIu32 "}",
+            ", \"payloads\": %" PRIu64 ", \"errors\": %" PRIu64
+            ", \"http_status\": %" PRIu32 "}",
             atomic_load(&tracer->ended), atomic_load(&counters->sent),
             atomic_load(&counters->failed), atomic_load(&tracer->dropped),
-            atomic_load(&counters->errors),
+            atomic_load(&counters->payloads), atomic_load(&counters->errors),
             atomic_load(&counters->last_status));
 }

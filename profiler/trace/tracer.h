@@ -57,8 +57,9 @@ struct tracer_counters {
     _Atomic uint64_t sent;
     _Atomic uint64_t failed;
 
-    /* Requests to the agent that failed, and the HTTP status of the last one, 0
-       if there was none. */
+    /* Requests to the agent that it took, and that failed, and the HTTP status of
+       the last one, 0 if there was none. */
+    _Atomic uint64_t payloads;
     _Atomic uint64_t errors;
     _Atomic uint32_t last_status;
 };

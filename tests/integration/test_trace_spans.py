@@ -49,6 +49,51 @@ def status(nginx):
     return nginx.get("/debug/status").json()["traces"]
 
 
+def metrics(nginx):
+    """{name and labels but the worker: sum over workers} of what Prometheus is
+    told of traces."""
+    text = nginx.get("/debug/status?format=prometheus").text
+    found = {}
+    for name, labels, value in re.findall(
+            r'^nginx_profiler_((?:spans|trace)_\w+)\{worker="\d+",?(.*)\} '
+            r'(\d+)$', text, re.M):
+        assert f"# TYPE nginx_profiler_{name} counter\n" in text
+        assert f"# HELP nginx_profiler_{name} " in text
+        key = name + labels
+        found[key] = found.get(key, 0) + int(value)
+    return found
+
+
+def test_metrics(nginx, agent):
+    """What `status` counts, of all workers: what the Agent took, and what it
+    did not."""
+    configure(nginx, "", workers=2)
+    nginx.start(agent.environment())
+    for _ in range(20):
+        assert nginx.get("/1k").status == 200
+    agent.wait_spans(20)
+    sent = wait_until(lambda: next((
+        found for found in [metrics(nginx)]
+        if found["spans_sent_total"] == 20), None), "spans are counted")
+    payloads = sent.pop('trace_payloads_totalresult="sent"')
+    assert payloads == len(agent.requests)
+    assert sent == {
+        "spans_total": 20, "spans_sent_total": 20,
+        'spans_dropped_totalcause="ring_full"': 0,
+        'spans_dropped_totalcause="not_taken"': 0,
+        'trace_payloads_totalresult="failed"': 0}
+    agent.answer = 500, b"{}"
+    for _ in range(10):
+        assert nginx.get("/1k").status == 200
+    failed = wait_until(lambda: next((
+        found for found in [metrics(nginx)]
+        if found['spans_dropped_totalcause="not_taken"'] == 10), None),
+        "spans that were not taken are counted")
+    assert failed["spans_sent_total"] == 20
+    assert failed['trace_payloads_totalresult="failed"'] >= 1
+    assert failed['trace_payloads_totalresult="sent"'] == payloads
+
+
 def test_a_span_says_what_the_request_was(nginx, agent):
     configure(nginx, "location /files/ { alias %s/html/; }" % nginx.prefix)
     nginx.start(agent.environment(DD_VERSION="7"))
