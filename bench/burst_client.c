@@ -9,8 +9,9 @@
  *
  * Opens that many keep-alive connections for each URL, which is of the form
  * http[s]://ADDRESS:PORT/PATH. Then each line "URL-INDEX REQUESTS" of standard
- * input is a burst; its answer is a line "ok NANOSECONDS" once the last
- * response is there. A request is sent on a connection when the response to
+ * input is a burst; its answer is a line "ok NANOSECONDS P99" once the last
+ * response is there: how long it took, and which time 99 of 100 requests did not
+ * take longer than. A request is sent on a connection when the response to
  * the one before was read, so the server has work for all connections but one.
  * Whatever is not 200 with a Content-Length ends the program.
  */
@@ -219,21 +220,27 @@ response_read(struct connection *connection)
 }
 
 
+/* times gets how long each request took, nanoseconds. */
 static void
-burst(struct target *target, unsigned n_connections, unsigned long requests)
+burst(struct target *target, unsigned n_connections, unsigned long requests,
+      int64_t *times)
 {
+    int64_t            begun[CONNECTIONS_MAX];
     unsigned long      sent, i;
     struct connection *connection;
 
     for (sent = 0; sent < n_connections && sent < requests; sent++) {
+        begun[sent] = monotonic_ns();
         request_send(&target->connections[sent], target);
     }
 
     for (i = 0; i < requests; i++) {
         connection = &target->connections[i % n_connections];
         response_read(connection);
+        times[i] = monotonic_ns() - begun[i % n_connections];
 
         if (sent < requests) {
+            begun[i % n_connections] = monotonic_ns();
             request_send(connection, target);
             sent++;
         }
@@ -241,24 +248,42 @@ burst(struct target *target, unsigned n_connections, unsigned long requests)
 }
 
 
+static int
+time_compare(const void *one, const void *two)
+{
+    const int64_t *a = one, *b = two;
+
+    return (*a > *b) - (*a < *b);
+}
+
+
 static void
 bursts_run(struct target *targets, unsigned n_targets, unsigned n_connections)
 {
     char          line[64];
-    int64_t       start;
+    int64_t       start, end, *times;
     unsigned      index;
     unsigned long requests;
 
     while (fgets(line, sizeof(line), stdin) != NULL) {
-        if (sscanf(line, "%u %lu", &index, &requests) != 2
-            || index >= n_targets) {
+        if (sscanf(line, "%u %lu", &index, &requests) != 2 || index >= n_targets
+            || requests == 0) {
             fail("no burst: %s", line);
         }
 
+        times = malloc(requests * sizeof(times[0]));
+        if (times == NULL) {
+            fail("out of memory");
+        }
+
         start = monotonic_ns();
-        burst(&targets[index], n_connections, requests);
-        printf("ok %lld\n", (long long) (monotonic_ns() - start));
+        burst(&targets[index], n_connections, requests, times);
+        end = monotonic_ns();
+        qsort(times, requests, sizeof(times[0]), time_compare);
+        printf("ok %lld %lld\n", (long long) (end - start),
+               (long long) times[(requests - 1) * 99 / 100]);
         fflush(stdout);
+        free(times);
     }
 }
 

@@ -37,18 +37,25 @@ class BurstClient(Server):
         return line
 
     def burst(self, index, requests):
-        """Sends the requests to the URL of that index; its wall time, ns."""
+        """Sends the requests to the URL of that index; (its wall time, the
+        99th percentile of the requests' times), ns."""
         self.process.stdin.write(f"{index} {requests}\n")
         self.process.stdin.flush()
-        return int(self._answer("ok").split()[1])
+        wall, p99 = self._answer("ok").split()[1:]
+        return int(wall), int(p99)
 
 
 def cpu_of_burst(client, index, requests, pids):
     """CPU nanoseconds per request that a burst took of the processes."""
+    return cost_of_burst(client, index, requests, pids)[0]
+
+
+def cost_of_burst(client, index, requests, pids):
+    """CPU nanoseconds per request, as above, and the 99th percentile of the requests' times, ns."""
     before = cpu_ns(pids)
-    client.burst(index, requests)
+    p99 = client.burst(index, requests)[1]
     time.sleep(SETTLE_SECONDS)
-    return (cpu_ns(pids) - before) / requests
+    return (cpu_ns(pids) - before) / requests, p99
 
 
 def requests_for(client, index, seconds, pids):

@@ -30,6 +30,7 @@ profiler {profiler};
 """
 
 HTTP = """
+    {http}
     sendfile on;
     count_plugin v2 {build}/algorithms/libsort_v2.so;
 
@@ -126,6 +127,7 @@ class Side:
     """One nginx without a profiler; the other kinds of side extend it."""
 
     profiler = "off"
+    http = ""
 
     def __init__(self, site, name, cores):
         self._site = site
@@ -137,6 +139,7 @@ class Side:
             cores,
             MAIN.format(build=site.build, profiler=self.profiler),
             HTTP.format(
+                http=self.http,
                 build=site.build,
                 folder=site.folder,
                 backend=site.backend.port,

@@ -161,6 +161,23 @@ def test_overhead_of_each_profiler(built):
         assert (name in measured) != (f"SKIPPED: {name}: " in output)
 
 
+def test_export(built):
+    """Requests are answered whatever the destination does; the client stops at
+    the first that is not."""
+    output = make("bench", "BENCH=export", "QUICK=1")
+    result = result_of("export")
+    assert result["quick"]
+    assert [s["side"] for s in result["sides"]] == [
+        "upload", "upload-hangs", "upload-refused", "trace", "trace-hangs",
+        "nothing"
+    ]
+    for side in result["sides"]:
+        for figure in (side["cpu"], side["p99"]):
+            assert figure["us"] > 0 and figure["us_quiet"] > 0
+            check_ratio(figure["ratio"], 2 * side["starts"])
+        assert f"{side['side']:>14}  " in output
+
+
 def test_accuracy(built):
     output = make("bench", "BENCH=accuracy", "QUICK=1")
     result = result_of("accuracy")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nginx_instance import (ALGORITHMS, Load, alive, free_port, threads,
-                            wait_until)
+from nginx_instance import (ALGORITHMS, SAN_PRELOAD, Load, alive, free_port,
+                            memory, threads, wait_until)
 from test_profiler_library import burner, run  # noqa: F401
 from upload_receiver import Receiver, tls_context
 
@@ -190,6 +190,31 @@ def test_requests_and_exit_do_not_notice(nginx, behave):
         # 200 ms are the bound; the rest is what else the machine does
         assert exit_seconds(nginx) < 5
         assert nginx.error_log().count("can't be uploaded to") <= 2
+
+
+@pytest.mark.skipif(bool(SAN_PRELOAD), reason="a sanitizer has its own memory")
+def test_memory_of_the_leader(nginx):
+    """After uploads it is bounded as any worker's, history aside: what the
+    leader merges, symbolizes and encodes with is given back."""
+    def start(main):
+        nginx.write_conf(
+            modules=("ngx_http_count_module", "ngx_profiler_module"),
+            main=main, server=SERVER, workers=1,
+            http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;"
+            f"count_plugin v2 {ALGORITHMS}/libsort_v2.so;")
+        nginx.start()
+
+    start("profiler off;")
+    work(nginx)
+    plain = memory(nginx.worker)["private"]
+    nginx.stop()
+    with Receiver() as receiver:
+        start("profiler on; profiler_history 0; profiler_period 1s;"
+              f"profiler_upload datadog {receiver.url};")
+        wait_until(lambda: work(nginx) or len(receiver.requests) >= 12,
+                   "uploads", timeout=120)
+        wait_until(lambda: memory(nginx.worker)["private"] - plain <= 8 << 20,
+                   "no more than 8 MB", timeout=60)
 
 
 def test_metrics(nginx):
