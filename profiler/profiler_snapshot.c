@@ -72,7 +72,7 @@ snapshot_write(struct profiler *profiler, uint32_t types, bool leaving,
                              clock_ns(CLOCK_MONOTONIC));
         }
 
-        profile = stack_table_profile(profiler->tables[kind], NULL);
+        profile = stack_table_profile(profiler->tables[kind]);
         if (profile == NULL) {
             rc = -ENOMEM;
             break;

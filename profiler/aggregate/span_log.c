@@ -47,58 +47,18 @@ sample_compare(const void *one, const void *two)
 }
 
 
-/* Adds up neighbours of the same entry and span; returns how many are left. */
-static size_t
-samples_merge(struct span_sample *samples, size_t n)
-{
-    size_t              i;
-    struct span_sample *last;
-
-    last = samples;
-
-    for (i = 1; i < n; i++) {
-        if (sample_compare(last, &samples[i]) != 0) {
-            *++last = samples[i];
-            continue;
-        }
-
-        last->of.ns += samples[i].of.ns;
-
-        if (last->of.time_ns < samples[i].of.time_ns) {
-            last->of.time_ns = samples[i].of.time_ns;
-        }
-    }
-
-    return (size_t) (last - samples) + 1;
-}
-
-
-/* How many of the newest were written after that time. */
-static size_t
-log_count(const struct span_log *log, int64_t since_ns)
-{
-    uint64_t first;
-
-    first = log->written;
-
-    /* they are in the order of time */
-    while (first > 0 && log->written - first < SPAN_LOG_SIZE
-           && log->samples[(first - 1) % SPAN_LOG_SIZE].of.time_ns > since_ns) {
-        first--;
-    }
-
-    return (size_t) (log->written - first);
-}
-
-
 void
 span_shares_begin(struct span_shares *shares, const struct span_log *log,
-                  int64_t since_ns, struct stack_profile *profile)
+                  struct stack_profile *profile)
 {
     size_t i, n;
 
     *shares = (struct span_shares){NULL, 0, 0};
-    n = log == NULL ? 0 : log_count(log, since_ns);
+    n = 0;
+
+    if (log != NULL) {
+        n = log->written < SPAN_LOG_SIZE ? log->written : SPAN_LOG_SIZE;
+    }
 
     if (n == 0) {
         return;
@@ -117,7 +77,7 @@ span_shares_begin(struct span_shares *shares, const struct span_log *log,
     }
 
     qsort(shares->samples, n, sizeof(shares->samples[0]), sample_compare);
-    shares->n = since_ns == INT64_MIN ? n : samples_merge(shares->samples, n);
+    shares->n = n;
 }
 
 

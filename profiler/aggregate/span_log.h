@@ -58,13 +58,12 @@ struct span_shares {
 
 
 /*
- * Begins with what was written after `since_ns`, the shares of each entry and
- * span added up; all that is there, and each on its own, if that is INT64_MIN.
- * Without memory, and for a log that is NULL, there are no shares. The profile
- * gets an array that is its own.
+ * Begins with all that is there, each sample on its own. Without memory, and for
+ * a log that is NULL, there are no shares. The profile gets an array that is its
+ * own.
  */
 void span_shares_begin(struct span_shares *shares, const struct span_log *log,
-                       int64_t since_ns, struct stack_profile *profile);
+                       struct stack_profile *profile);
 
 /* Gives a sample those of its entry; entries come in rising order. */
 void span_shares_give(struct span_shares         *shares,

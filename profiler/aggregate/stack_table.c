@@ -81,17 +81,6 @@ struct stack_table {
 };
 
 
-struct stack_snapshot {
-    /* CLOCK_MONOTONIC */
-    int64_t time_ns;
-
-    uint32_t n_entries;
-
-    /* As those of the table. */
-    int64_t values[];
-};
-
-
 struct stack_table *
 stack_table_create(const struct module_table      *modules,
                    const struct stack_table_shape *shape)
@@ -447,56 +436,20 @@ stack_table_memory(const struct stack_table *table)
 }
 
 
-struct stack_snapshot *
-stack_table_snapshot(const struct stack_table *table)
-{
-    size_t                 size;
-    struct stack_snapshot *snapshot;
-
-    size = (size_t) table->n_entries * table->shape.n_values
-           * sizeof(table->values[0]);
-
-    snapshot = malloc(sizeof(*snapshot) + size);
-    if (snapshot == NULL) {
-        return NULL;
-    }
-
-    snapshot->time_ns = clock_ns(CLOCK_MONOTONIC);
-    snapshot->n_entries = table->n_entries;
-    memcpy(snapshot->values, table->values, size);
-
-    return snapshot;
-}
-
-
-void
-stack_snapshot_free(struct stack_snapshot *snapshot)
-{
-    free(snapshot);
-}
-
-
-/* Whether the entry changed since the snapshot, and by how much. */
+/* Whether anything was added to the entry. */
 static bool
-entry_growth(const struct stack_table *table, uint32_t i,
-             const struct stack_snapshot *since, int64_t *values)
+entry_counts(const struct stack_table *table, uint32_t i)
 {
-    bool     grew;
-    uint32_t v, n;
+    uint32_t       v;
+    const int64_t *values = entry_values(table, i);
 
-    grew = false;
-    n = table->shape.n_values;
-
-    for (v = 0; v < n; v++) {
-        values[v] = entry_values(table, i)[v];
-        if (since != NULL && i < since->n_entries) {
-            values[v] -= since->values[(size_t) i * n + v];
+    for (v = 0; v < table->shape.n_values; v++) {
+        if (values[v] != 0) {
+            return true;
         }
-
-        grew |= values[v] != 0;
     }
 
-    return grew;
+    return false;
 }
 
 
@@ -537,12 +490,10 @@ profile_allocate(const struct stack_table *table, size_t n_samples,
 
 
 struct stack_profile *
-stack_table_profile(const struct stack_table    *table,
-                    const struct stack_snapshot *since)
+stack_table_profile(const struct stack_table *table)
 {
     char                  *threads;
     size_t                 n_samples, n_frames;
-    int64_t                values[STACK_PROFILE_MAX_VALUES] = {0};
     uint32_t               i, f;
     struct stack_entry    *entry;
     struct stack_frame    *frames;
@@ -554,7 +505,7 @@ stack_table_profile(const struct stack_table    *table,
     n_frames = 0;
 
     for (i = 0; i < table->n_entries; i++) {
-        if (entry_growth(table, i, since, values)) {
+        if (entry_counts(table, i)) {
             n_samples++;
             n_frames += table->entries[i].n_frames;
         }
@@ -573,11 +524,10 @@ stack_table_profile(const struct stack_table    *table,
     memcpy(profile->modules, table->modules->identities,
            profile->n_modules * sizeof(profile->modules[0]));
 
-    span_shares_begin(&shares, table->spans,
-                      since == NULL ? INT64_MIN : since->time_ns, profile);
+    span_shares_begin(&shares, table->spans, profile);
 
     for (i = 0; i < table->n_entries; i++) {
-        if (!entry_growth(table, i, since, values)) {
+        if (!entry_counts(table, i)) {
             continue;
         }
 
@@ -587,7 +537,8 @@ stack_table_profile(const struct stack_table    *table,
         sample->n_frames = entry->n_frames;
         sample->thread = threads + entry->thread * THREAD_NAME_MAX;
         sample->labels = entry->labels;
-        memcpy(sample->values, values, sizeof(values));
+        memcpy(sample->values, entry_values(table, i),
+               table->shape.n_values * sizeof(sample->values[0]));
 
         for (f = 0; f < entry->n_frames; f++) {
             frame_unpack(table->modules, table->packed[entry->first_frame + f],

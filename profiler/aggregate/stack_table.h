@@ -4,7 +4,7 @@
  * cost, from the worker's start on. Each type of profile has a table of its
  * own, with bounds of its own: one can't take the other's room. No stack is ever
  * taken out, and no value set back (those of memory in use go down as they went
- * up), so a profile over a window is the difference of two snapshots, and any
+ * up), so a profile over a window is the difference of two profiles, and any
  * number of readers have windows of their own.
  *
  * Profiler thread only. Bounds: a number of stacks, and of their frames in all,
@@ -58,9 +58,6 @@ enum {
 
 struct stack_table;
 
-/* The values of all stacks at one time. */
-struct stack_snapshot;
-
 
 /* NULL if there is no memory. modules outlives the table. */
 struct stack_table *stack_table_create(const struct module_table      *modules,
@@ -108,20 +105,13 @@ uint64_t stack_table_overflows(const struct stack_table *table);
 /* Bytes that were used once. */
 size_t stack_table_memory(const struct stack_table *table);
 
-/* NULL if there is no memory; freed by stack_snapshot_free(). */
-struct stack_snapshot *stack_table_snapshot(const struct stack_table *table);
-
-void stack_snapshot_free(struct stack_snapshot *snapshot);
-
 /*
- * Makes the profile of what was added since the snapshot, or ever if that is
- * NULL. The caller sets types,
- * period, time and duration. NULL if there is no memory; freed by
- * stack_profile_free(). The profile is independent of the table, but for the
- * modules' identities, which are as old as the process.
+ * Makes the profile of what was added ever. The caller sets types, period, time
+ * and duration. NULL if there is no memory; freed by stack_profile_free(). The
+ * profile is independent of the table, but for the modules' identities, which
+ * are as old as the process.
  */
-struct stack_profile *stack_table_profile(const struct stack_table    *table,
-                                          const struct stack_snapshot *since);
+struct stack_profile *stack_table_profile(const struct stack_table *table);
 
 /* Any thread: the profile's owner. */
 void stack_profile_free(struct stack_profile *profile);

@@ -509,7 +509,8 @@ http {{
 
 
 class Load:
-    """Constant load from threads, as a context manager.
+    """Constant load from threads, as a context manager; rate: requests a second,
+    of all clients, or math.inf for as many as are answered.
 
     Every request has its own connection: with keep-alive, a request that is
     sent at the very moment when nginx closes an idle connection is lost to a

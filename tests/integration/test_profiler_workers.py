@@ -1,6 +1,7 @@
 """The endpoint speaks for all workers of an instance, through reloads."""
 
 import concurrent.futures
+import math
 import os
 import random
 import signal
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, LONG, alive, wait_until
+from nginx_instance import ALGORITHMS, LONG, Load, alive, wait_until
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -29,33 +30,15 @@ def configure(nginx, workers, main="profiler on; profiler_types cpu wall stall;"
                "location /debug/pprof/ { profiler_endpoint; }" + server)
 
 
-class Sorting:
+class Sorting(Load):
     """Sorts without pause from so many clients, while it lasts."""
 
     def __init__(self, nginx, clients):
-        self._nginx = nginx
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._run)
-                         for _ in range(clients)]
-        self.failures = []
-        self.done = 0
+        super().__init__(nginx, "/v1", rate=math.inf, method="POST",
+                         body=NUMBERS, clients=clients)
 
-    def _run(self):
-        while not self._stop.is_set():
-            answer = self._nginx.post("/v1", NUMBERS)
-            self.done += 1
-            if answer.status != 200:
-                self.failures.append(repr(answer))
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
+    def __exit__(self, *what):
+        super().__exit__(*what)
         assert self.failures == []
 
 

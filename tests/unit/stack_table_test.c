@@ -1,6 +1,5 @@
 /*
- * The cumulative table against a model: sums are exact, full or not, and a
- * window is the difference of two times.
+ * The cumulative table against a model: sums are exact, full or not.
  */
 
 #include <criterion/criterion.h>
@@ -17,7 +16,7 @@
 
 #define MODULES 5
 #define STACKS 400
-#define WINDOWS 8
+#define ROUNDS 8
 
 
 static struct module_identity identities[MODULES];
@@ -71,7 +70,7 @@ struct model_stack {
     char               thread[16];
     struct stack_frame frames[40];
     uint32_t           n_frames;
-    int64_t            sum[WINDOWS + 1][STACK_VALUES];
+    int64_t            sum[STACK_VALUES];
 };
 
 
@@ -162,28 +161,23 @@ model_make(uint64_t *state)
 }
 
 
-/* The profile has exactly the stacks that grew in the window, and by that. */
+/* The profile has exactly the stacks that were counted, and all of that. */
 static void
 check_profile(const struct stack_profile *profile,
-              const struct model_stack *model, unsigned from, unsigned to)
+              const struct model_stack   *model)
 {
-    size_t   s, grown = 0;
-    unsigned i, v;
-    int64_t  values[STACK_VALUES];
+    size_t   s, counted = 0;
+    unsigned i;
 
     cr_assert_eq(profile->n_modules, MODULES);
     cr_assert_eq(profile->modules[3], &identities[3]);
 
     for (i = 0; i < STACKS; i++) {
-        for (v = 0; v < STACK_VALUES; v++) {
-            values[v] = model[i].sum[to][v] - model[i].sum[from][v];
-        }
-
-        if (values[STACK_COUNT] == 0) {
+        if (model[i].sum[STACK_COUNT] == 0) {
             continue;
         }
 
-        grown++;
+        counted++;
 
         for (s = 0; s < profile->n_samples; s++) {
             if (is_stack(&model[i], profile->samples[s].thread,
@@ -195,70 +189,52 @@ check_profile(const struct stack_profile *profile,
 
         cr_assert_lt(s, profile->n_samples);
         cr_assert_eq(profile->samples[s].values[STACK_COUNT],
-                     values[STACK_COUNT]);
+                     model[i].sum[STACK_COUNT]);
         cr_assert_eq(profile->samples[s].values[STACK_NANOSECONDS],
-                     values[STACK_NANOSECONDS]);
+                     model[i].sum[STACK_NANOSECONDS]);
     }
 
-    cr_assert_eq(profile->n_samples, grown);
+    cr_assert_eq(profile->n_samples, counted);
 }
 
 
 static void
-window_fill(struct stack_table *table, struct model_stack *model,
-            unsigned window, uint64_t *state)
+table_fill(struct stack_table *table, struct model_stack *model,
+           uint64_t *state)
 {
     unsigned i, n;
     int64_t  samples, nanoseconds;
 
-    for (i = 0; i < STACKS; i++) {
-        memcpy(model[i].sum[window + 1], model[i].sum[window],
-               sizeof(model[i].sum[0]));
-    }
-
-    /* a window may be empty */
+    /* there may be nothing to add */
     for (n = (unsigned) (next_random(state) % 4) * 500; n > 0; n--) {
         i = (unsigned) (next_random(state) % STACKS);
         samples = 1 + (int64_t) (next_random(state) % 4);
         nanoseconds = samples * 10101010;
         add(table, model[i].thread, 0, model[i].frames, model[i].n_frames,
             samples, nanoseconds);
-        model[i].sum[window + 1][STACK_COUNT] += samples;
-        model[i].sum[window + 1][STACK_NANOSECONDS] += nanoseconds;
+        model[i].sum[STACK_COUNT] += samples;
+        model[i].sum[STACK_NANOSECONDS] += nanoseconds;
     }
 }
 
 
-Test(stack_table, any_window_is_the_difference_of_its_ends)
+Test(stack_table, a_profile_is_all_that_was_counted)
 {
-    unsigned               w, from;
-    uint64_t               state = 11;
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct model_stack    *model = model_make(&state);
-    struct stack_profile  *profile;
-    struct stack_snapshot *snapshots[WINDOWS + 1];
+    unsigned              round;
+    uint64_t              state = 11;
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct model_stack   *model = model_make(&state);
+    struct stack_profile *profile;
 
-    snapshots[0] = stack_table_snapshot(table);
-
-    for (w = 0; w < WINDOWS; w++) {
-        window_fill(table, model, w, &state);
-        snapshots[w + 1] = stack_table_snapshot(table);
-
-        /* readers that began at any time before, all at once */
-        for (from = 0; from <= w + 1; from++) {
-            profile = stack_table_profile(table, snapshots[from]);
-            cr_assert_not_null(profile);
-            check_profile(profile, model, from, w + 1);
-            stack_profile_free(profile);
-        }
+    for (round = 0; round < ROUNDS; round++) {
+        profile = stack_table_profile(table);
+        cr_assert_not_null(profile);
+        check_profile(profile, model);
+        stack_profile_free(profile);
+        table_fill(table, model, &state);
     }
 
     cr_expect_eq(stack_table_overflows(table), 0);
-
-    for (w = 0; w <= WINDOWS; w++) {
-        stack_snapshot_free(snapshots[w]);
-    }
-
     stack_table_destroy(table);
     free(model);
 }
@@ -266,14 +242,12 @@ Test(stack_table, any_window_is_the_difference_of_its_ends)
 
 Test(stack_table, a_profile_outlives_its_table)
 {
-    struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    struct stack_frame    frame = {0x1234, 1, STACK_FRAME_CODE};
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct stack_profile *profile;
 
     add(table, "main", 0, &frame, 1, 2, 3);
-    profile = stack_table_profile(table, since);
-    stack_snapshot_free(since);
+    profile = stack_table_profile(table);
     stack_table_destroy(table);
 
     cr_assert_eq(profile->n_samples, 1);
@@ -286,18 +260,17 @@ Test(stack_table, a_profile_outlives_its_table)
 
 Test(stack_table, labels_set_stacks_apart)
 {
-    uint32_t               i;
-    struct stack_frame     frame = {0x1234, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    uint32_t              i;
+    struct stack_frame    frame = {0x1234, 1, STACK_FRAME_CODE};
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct stack_profile *profile;
 
     for (i = 0; i < 3; i++) {
         add(table, "main", i, &frame, 1, 1, i);
         add(table, "main", i, &frame, 1, 1, i);
     }
 
-    profile = stack_table_profile(table, since);
+    profile = stack_table_profile(table);
     cr_assert_eq(profile->n_samples, 3);
 
     for (i = 0; i < 3; i++) {
@@ -307,30 +280,27 @@ Test(stack_table, labels_set_stacks_apart)
     }
 
     stack_profile_free(profile);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 }
 
 
 Test(stack_table, the_deepest_stack_is_kept_whole)
 {
-    uint32_t               i;
-    struct stack_frame     frames[STACK_UNWIND_MAX + 1];
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    uint32_t              i;
+    struct stack_frame    frames[STACK_UNWIND_MAX + 1];
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct stack_profile *profile;
 
     for (i = 0; i <= STACK_UNWIND_MAX; i++) {
         frames[i] = (struct stack_frame){0x4000 + i, 4, STACK_FRAME_CODE};
     }
 
     add(table, "main", 0, frames, STACK_UNWIND_MAX + 1, 1, 1);
-    profile = stack_table_profile(table, since);
+    profile = stack_table_profile(table);
     cr_assert_eq(profile->samples[0].n_frames, STACK_UNWIND_MAX + 1);
     cr_expect(
         frames_equal(profile->samples[0].frames, frames, STACK_UNWIND_MAX + 1));
     stack_profile_free(profile);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 }
 
@@ -363,13 +333,12 @@ thread_sums(const struct stack_profile *profile, const char *thread,
 static void
 overflow(uint32_t n_frames)
 {
-    char                   thread[16];
-    int64_t                all, other, others = 0;
-    uint32_t               i, f;
-    struct stack_frame     frames[100];
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    char                  thread[16];
+    int64_t               all, other, others = 0;
+    uint32_t              i, f;
+    struct stack_frame    frames[100];
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct stack_profile *profile;
 
     for (i = 0; i < 40000; i++) {
         for (f = 0; f < n_frames; f++) {
@@ -381,7 +350,7 @@ overflow(uint32_t n_frames)
     }
 
     cr_expect_leq(stack_table_used(table), shape.stacks_max);
-    profile = stack_table_profile(table, since);
+    profile = stack_table_profile(table);
 
     for (i = 0; i < 200; i++) {
         snprintf(thread, sizeof(thread), "t%u", i);
@@ -393,7 +362,6 @@ overflow(uint32_t n_frames)
     cr_expect_gt(others, 0);
     cr_expect_eq((uint64_t) others, stack_table_overflows(table));
     stack_profile_free(profile);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 }
 
@@ -413,20 +381,19 @@ Test(stack_table, too_many_frames_go_to_other_and_sums_are_exact)
 /* A name that found no place is none, and not that of another thread. */
 Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
 {
-    char                   thread[16];
-    int64_t                all, other;
-    unsigned               i, named = 0;
-    struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    char                  thread[16];
+    int64_t               all, other;
+    unsigned              i, named = 0;
+    struct stack_frame    frame = {0x1000, 1, STACK_FRAME_CODE};
+    struct stack_table   *table = stack_table_create(&modules, &shape);
+    struct stack_profile *profile;
 
     for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
         snprintf(thread, sizeof(thread), "t%u", i);
         add(table, thread, 0, &frame, 1, 1, 10);
     }
 
-    profile = stack_table_profile(table, since);
+    profile = stack_table_profile(table);
 
     for (i = 0; i < 2 * STACK_TABLE_THREADS; i++) {
         snprintf(thread, sizeof(thread), "t%u", i);
@@ -440,19 +407,17 @@ Test(stack_table, too_many_threads_lose_their_names_and_no_sample)
     cr_expect_eq(all + named, 2 * STACK_TABLE_THREADS);
 
     stack_profile_free(profile);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 }
 
 
-Test(stack_table, profiles_and_snapshots_give_their_memory_back)
+Test(stack_table, profiles_give_their_memory_back)
 {
 #ifndef __SANITIZE_ADDRESS__
-    unsigned               i;
-    size_t                 before;
-    struct stack_frame     frame = {0x1000, 1, STACK_FRAME_CODE};
-    struct stack_table    *table = stack_table_create(&modules, &shape);
-    struct stack_snapshot *since = stack_table_snapshot(table);
+    unsigned            i;
+    size_t              before;
+    struct stack_frame  frame = {0x1000, 1, STACK_FRAME_CODE};
+    struct stack_table *table = stack_table_create(&modules, &shape);
 
     for (i = 0; i < 1000; i++) {
         frame.address = 0x1000 + i;
@@ -462,12 +427,10 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
     before = mallinfo2().uordblks;
 
     for (i = 0; i < 1000; i++) {
-        stack_profile_free(stack_table_profile(table, since));
-        stack_snapshot_free(stack_table_snapshot(table));
+        stack_profile_free(stack_table_profile(table));
     }
 
     cr_expect_eq(mallinfo2().uordblks, before);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 #endif
 }
@@ -476,12 +439,10 @@ Test(stack_table, profiles_and_snapshots_give_their_memory_back)
 /* Values have the fractions that they were given, and go down, too. */
 Test(stack_table, four_values_are_kept_as_they_are)
 {
-    int                    i, v;
-    uint32_t               index;
-    int64_t                sum[4] = {0};
-    struct stack_table    *table;
-    struct stack_profile  *profile;
-    struct stack_snapshot *since = NULL, *last;
+    int                   i, v;
+    uint32_t              index;
+    struct stack_table   *table;
+    struct stack_profile *profile;
 
     static const struct stack_table_shape four
         = {1024, 16384, 4, {16, 0, 16, 0}};
@@ -499,28 +460,15 @@ Test(stack_table, four_values_are_kept_as_they_are)
         if (i % 2 == 0) {
             stack_table_change(table, index, freed);
         }
-
-        profile = stack_table_profile(table, since);
-        last = since;
-        since = stack_table_snapshot(table);
-        stack_snapshot_free(last);
-
-        for (v = 0; v < 4; v++) {
-            sum[v] += profile->samples[0].values[v];
-        }
-
-        stack_profile_free(profile);
     }
 
-    profile = stack_table_profile(table, NULL);
+    profile = stack_table_profile(table);
 
     for (v = 0; v < 4; v++) {
         cr_expect_eq(profile->samples[0].values[v],
                      (v < 2 ? 300 : 150) * made[v]);
-        cr_expect_eq(sum[v], profile->samples[0].values[v], "windows add up");
     }
 
     stack_profile_free(profile);
-    stack_snapshot_free(since);
     stack_table_destroy(table);
 }

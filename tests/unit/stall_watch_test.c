@@ -21,7 +21,6 @@ static struct module_identity identity;
 static struct module_table    modules;
 static struct stack_table    *table;
 static struct stall_watch    *watch;
-static struct stack_snapshot *since;
 
 
 static void
@@ -35,7 +34,6 @@ setup(void)
     table = stack_table_create(&modules, &shape);
     watch = calloc(1, sizeof(*watch));
     stall_watch_init(watch, table, NULL, 10 * MS);
-    since = stack_table_snapshot(table);
 }
 
 
@@ -94,7 +92,7 @@ expect(uint64_t address, int64_t count, int64_t ns)
 {
     size_t                    i;
     int64_t                   values[STACK_VALUES] = {0, 0};
-    struct stack_profile     *profile = stack_table_profile(table, since);
+    struct stack_profile     *profile = stack_table_profile(table);
     const struct stack_frame *frame;
 
     for (i = 0; i < profile->n_samples; i++) {
@@ -141,7 +139,7 @@ span_ns(uint64_t span)
     size_t                i;
     int64_t               ns;
     uint32_t              s;
-    struct stack_profile *profile = stack_table_profile(table, since);
+    struct stack_profile *profile = stack_table_profile(table);
 
     ns = 0;
 
@@ -311,7 +309,7 @@ Test(stall_watch, more_stacks_than_there_is_room_for)
 
     stall_ends(100, 12345678);
     settle();
-    profile = stack_table_profile(table, since);
+    profile = stack_table_profile(table);
 
     for (i = 0; i < profile->n_samples; i++) {
         ns += profile->samples[i].values[STACK_NANOSECONDS];
