@@ -31,7 +31,11 @@ enum metric_unit {
 };
 
 
-/* A metric of each worker; its series differ by a label more. */
+/*
+ * A metric of each worker. Its series differ by a label more: those that are
+ * written here, or, where the first has none, the types of profiles that are
+ * collected; the counter is that of the first type then.
+ */
 struct worker_metric {
     const char      *name;
     const char      *type;
@@ -211,24 +215,26 @@ static const struct worker_metric worker_metrics[] = {
      UNIT_NUMBER,
      "Labels that were left out for want of room.",
      {{WORKER_LABELS_DROPPED, ""}}},
-};
-
-
-/* A metric of each worker and type of profile. */
-static const struct type_metric {
-    const char         *name;
-    const char         *type;
-    const char         *help;
-    enum worker_counter counter;
-} type_metrics[] = {
-    {"degraded", "gauge", "Whether something of the type can't work here.",
-     WORKER_DEGRADED},
-    {"stacks", "gauge", "Stacks in the table of the type.", WORKER_STACKS},
-    {"stacks_limit", "gauge", "The most stacks there can be in it.",
-     WORKER_STACKS_LIMIT},
-    {"stack_overflows_total", "counter",
+    {"degraded",
+     "gauge",
+     UNIT_NUMBER,
+     "Whether something of the type can't work here.",
+     {{WORKER_DEGRADED, NULL}}},
+    {"stacks",
+     "gauge",
+     UNIT_NUMBER,
+     "Stacks in the table of the type.",
+     {{WORKER_STACKS, NULL}}},
+    {"stacks_limit",
+     "gauge",
+     UNIT_NUMBER,
+     "The most stacks there can be in it.",
+     {{WORKER_STACKS_LIMIT, NULL}}},
+    {"stack_overflows_total",
+     "counter",
+     UNIT_NUMBER,
      "What was counted as [other] because the table was full.",
-     WORKER_OVERFLOWS},
+     {{WORKER_OVERFLOWS, NULL}}},
 };
 
 
@@ -270,6 +276,34 @@ worker_from(unsigned *slot)
 
 
 static void
+print_series(FILE *out, const struct worker_metric *metric,
+             struct instance_slot *slot, const char *label, unsigned counter)
+{
+    fprintf(out, NAME "%s{worker=\"%" PRIu32 "\"%s}", metric->name,
+            atomic_load(&slot->pid), label);
+    print_value(out, metric->unit, atomic_load(&slot->counters[counter]));
+}
+
+
+static void
+print_types(FILE *out, const struct worker_metric *metric,
+            struct instance_slot *slot)
+{
+    char     label[32];
+    unsigned kind;
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (atomic_load(&slot->counters[WORKER_COLLECTED + kind]) != 0) {
+            snprintf(label, sizeof(label), ",type=\"%s\"",
+                     profile_type_name(kind));
+            print_series(out, metric, slot, label,
+                         metric->series[0].counter + kind);
+        }
+    }
+}
+
+
+static void
 print_worker_metric(FILE *out, const struct worker_metric *metric)
 {
     unsigned              i, s;
@@ -278,36 +312,13 @@ print_worker_metric(FILE *out, const struct worker_metric *metric)
     print_family(out, metric->name, metric->type, metric->help);
 
     for (i = 0; (slot = worker_from(&i)) != NULL; i++) {
-        for (s = 0; s < SERIES_MAX && metric->series[s].label != NULL; s++) {
-            fprintf(out, NAME "%s{worker=\"%" PRIu32 "\"%s}", metric->name,
-                    atomic_load(&slot->pid), metric->series[s].label);
-            print_value(
-                out, metric->unit,
-                atomic_load(&slot->counters[metric->series[s].counter]));
+        if (metric->series[0].label == NULL) {
+            print_types(out, metric, slot);
         }
-    }
-}
 
-
-static void
-print_type_metric(FILE *out, const struct type_metric *metric)
-{
-    unsigned              i, kind;
-    struct instance_slot *slot;
-
-    print_family(out, metric->name, metric->type, metric->help);
-
-    for (i = 0; (slot = worker_from(&i)) != NULL; i++) {
-        for (kind = 0; kind < NPROF_PROFILES; kind++) {
-            if (atomic_load(&slot->counters[WORKER_COLLECTED + kind]) == 0) {
-                continue;
-            }
-
-            fprintf(out, NAME "%s{worker=\"%" PRIu32 "\",type=\"%s\"}",
-                    metric->name, atomic_load(&slot->pid),
-                    profile_type_name(kind));
-            print_value(out, UNIT_NUMBER,
-                        atomic_load(&slot->counters[metric->counter + kind]));
+        for (s = 0; s < SERIES_MAX && metric->series[s].label != NULL; s++) {
+            print_series(out, metric, slot, metric->series[s].label,
+                         metric->series[s].counter);
         }
     }
 }
@@ -354,10 +365,6 @@ print_workers(FILE *out)
 
     for (m = 0; m < sizeof(worker_metrics) / sizeof(worker_metrics[0]); m++) {
         print_worker_metric(out, &worker_metrics[m]);
-    }
-
-    for (m = 0; m < sizeof(type_metrics) / sizeof(type_metrics[0]); m++) {
-        print_type_metric(out, &type_metrics[m]);
     }
 
     print_family(out, "loop_turn_seconds", "histogram",

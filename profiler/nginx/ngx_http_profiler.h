@@ -199,6 +199,9 @@ ngx_int_t ngx_http_profiler_allocs(ngx_http_request_t *r);
 extern ngx_str_t ngx_http_profiler_octets;
 
 
+/* what the profiler is doing (ngx_http_profiler_status.c) */
+ngx_int_t ngx_http_profiler_status(ngx_http_request_t *r);
+
 /* kept profiles (ngx_http_profiler_store.c) */
 ngx_int_t ngx_http_profiler_store(ngx_http_request_t *r);
 

@@ -14,6 +14,7 @@
 
 #include "eh_frame.h"
 #include "stack_unwind.h"
+#include "unwind_access.h"
 
 
 /* Lookups of the frames' unwind data that are kept; a power of two. */
@@ -29,17 +30,6 @@
 
 /* libunwind's cache of register rules, log2 of its entries. */
 #define LIBUNWIND_CACHE_LOG2 12
-
-
-/*
- * Exported by libunwind for the local unwinders of other programs; it has no
- * prototype in a public header. di is of the format
- * UNW_INFO_FORMAT_REMOTE_TABLE.
- */
-extern int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as,
-                                              unw_word_t ip, unw_dyn_info_t *di,
-                                              unw_proc_info_t *pi,
-                                              int need_unwind_info, void *arg);
 
 
 struct row_cache_entry {
@@ -72,52 +62,12 @@ struct stack_unwinder {
     struct module_table *table;
     unw_addr_space_t     space;
 
-    /* What the accessors serve: the stack is the record's, the registers are
-       those that a walk starts from, and the unwind data those of the module
-       whose frame is stepped out of. */
-    const struct sample_record *record;
-    uint64_t                    registers[SAMPLE_REGISTERS];
-    const struct loaded_module *module;
-
-    /* libunwind looks an entry up, and does not step by it yet. */
-    bool finding;
+    struct unwind_access access;
 
     /* SP of the frame that a walk did not get beyond. */
     uint64_t gap_sp;
 
     struct row_cache_entry rows[ROW_CACHE_SIZE];
-};
-
-
-static int  access_find_proc_info(unw_addr_space_t space, unw_word_t ip,
-                                  unw_proc_info_t *info, int need_unwind_info,
-                                  void *data);
-static void access_put_unwind_info(unw_addr_space_t space,
-                                   unw_proc_info_t *info, void *data);
-static int  access_dyn_info_list(unw_addr_space_t space, unw_word_t *list,
-                                 void *data);
-static int  access_mem(unw_addr_space_t space, unw_word_t address,
-                       unw_word_t *value, int write, void *data);
-static int  access_reg(unw_addr_space_t space, unw_regnum_t number,
-                       unw_word_t *value, int write, void *data);
-static int  access_fpreg(unw_addr_space_t space, unw_regnum_t number,
-                         unw_fpreg_t *value, int write, void *data);
-static int  access_resume(unw_addr_space_t space, unw_cursor_t *cursor,
-                          void *data);
-static int  access_proc_name(unw_addr_space_t space, unw_word_t address,
-                             char *name, size_t size, unw_word_t *offset,
-                             void *data);
-
-
-static unw_accessors_t accessors = {
-    .find_proc_info = access_find_proc_info,
-    .put_unwind_info = access_put_unwind_info,
-    .get_dyn_info_list_addr = access_dyn_info_list,
-    .access_mem = access_mem,
-    .access_reg = access_reg,
-    .access_fpreg = access_fpreg,
-    .resume = access_resume,
-    .get_proc_name = access_proc_name,
 };
 
 
@@ -169,7 +119,7 @@ stack_unwinder_create(struct module_table    *table,
     }
 
     created->table = table;
-    created->space = unw_create_addr_space(&accessors, 0);
+    created->space = unw_create_addr_space(&unwind_accessors, 0);
 
     if (created->space == NULL) {
         free(created);
@@ -272,25 +222,6 @@ mark_add(struct unwound_stack *stack, enum stack_frame_kind kind)
 }
 
 
-static bool
-stack_read(const struct sample_record *record, uint64_t address,
-           unw_word_t *value)
-{
-    uint64_t offset;
-
-    offset = address - record->stack_address;
-
-    if (address < record->stack_address || offset > record->stack_size
-        || record->stack_size - offset < sizeof(*value)) {
-        return false;
-    }
-
-    memcpy(value, record->stack + offset, sizeof(*value));
-
-    return true;
-}
-
-
 /*
  * Adds frames from the unwinder's registers on, whose RIP is that of an
  * instruction, until the root or an obstacle.
@@ -303,9 +234,9 @@ walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
     unw_cursor_t                  cursor;
     const struct row_cache_entry *row;
 
-    unwinder->module = NULL;
+    unwinder->access.module = NULL;
 
-    if (unw_init_remote(&cursor, unwinder->space, unwinder) != 0) {
+    if (unw_init_remote(&cursor, unwinder->space, &unwinder->access) != 0) {
         return WALK_FAILED;
     }
 
@@ -340,7 +271,7 @@ walk(struct stack_unwinder *unwinder, struct unwound_stack *stack)
          * Only with unwind data: without, libunwind would guess by the frame
          * pointer, which is a general register in all that nginx is made of.
          */
-        unwinder->module = row->module;
+        unwinder->access.module = row->module;
         if (unw_step(&cursor) <= 0) {
             return WALK_FAILED;
         }
@@ -408,7 +339,7 @@ bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
     at = unwinder->gap_sp;
 
     for (i = 0; i < BRIDGE_WORDS && tries < BRIDGE_TRIES; i++, at += 8) {
-        if (!stack_read(unwinder->record, at, &word)) {
+        if (!unwind_access_stack(unwinder->access.record, at, &word)) {
             return false;
         }
 
@@ -423,12 +354,12 @@ bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
         }
 
         tries++;
-        unwinder->registers[SAMPLE_REG_RIP] = word - 1;
-        unwinder->registers[SAMPLE_REG_RSP] = at + 8;
+        unwinder->access.registers[SAMPLE_REG_RIP] = word - 1;
+        unwinder->access.registers[SAMPLE_REG_RSP] = at + 8;
 
-        if (unwinder->record->flags & SAMPLE_BLOCKED) {
-            (void) stack_read(unwinder->record, at - 8,
-                              &unwinder->registers[SAMPLE_REG_RBP]);
+        if (unwinder->access.record->flags & SAMPLE_BLOCKED) {
+            (void) unwind_access_stack(unwinder->access.record, at - 8,
+                              &unwinder->access.registers[SAMPLE_REG_RBP]);
         }
 
         if (walk(unwinder, stack) == WALK_ROOT) {
@@ -449,8 +380,8 @@ stack_unwind(struct stack_unwinder      *unwinder,
 {
     enum walk_end end;
 
-    unwinder->record = record;
-    memcpy(unwinder->registers, record->registers, sizeof(unwinder->registers));
+    unwinder->access.record = record;
+    memcpy(unwinder->access.registers, record->registers, sizeof(unwinder->access.registers));
     stack->n_frames = 0;
     stack->complete = false;
     stack->bridged = false;
@@ -473,150 +404,4 @@ stack_unwind(struct stack_unwinder      *unwinder,
     }
 
     mark_add(stack, STACK_FRAME_TRUNCATED);
-}
-
-
-static int
-access_find_proc_info(unw_addr_space_t space, unw_word_t ip,
-                      unw_proc_info_t *info, int need_unwind_info, void *data)
-{
-    int                         rc;
-    unw_dyn_info_t              table;
-    struct stack_unwinder      *unwinder = data;
-    const struct loaded_module *module = unwinder->module;
-
-    /* the table search asserts what this tests */
-    if (module == NULL || ip < module->start || ip >= module->end) {
-        return -UNW_ENOINFO;
-    }
-
-    memset(&table, 0, sizeof(table));
-    table.format = UNW_INFO_FORMAT_REMOTE_TABLE;
-    table.start_ip = module->start;
-    table.end_ip = module->end;
-    table.u.rti.segbase = module->hdr_address;
-    /* the search table follows a header of twelve bytes */
-    table.u.rti.table_data = module->hdr_address + 12;
-    table.u.rti.table_len = module->fde_count * 8 / sizeof(unw_word_t);
-
-    unwinder->finding = true;
-    rc = _Ux86_64_dwarf_search_unwind_table(space, ip, &table, info,
-                                            need_unwind_info, data);
-    unwinder->finding = false;
-
-    return rc;
-}
-
-
-static void
-access_put_unwind_info(unw_addr_space_t space, unw_proc_info_t *info,
-                       void *data)
-{
-    /* libunwind keeps and frees what its own table search allocates */
-    (void) space;
-    (void) info;
-    (void) data;
-}
-
-
-static int
-access_dyn_info_list(unw_addr_space_t space, unw_word_t *list, void *data)
-{
-    (void) space;
-    (void) list;
-    (void) data;
-
-    return -UNW_ENOINFO;
-}
-
-
-static int
-access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
-           int write, void *data)
-{
-    struct stack_unwinder *unwinder = data;
-
-    (void) space;
-
-    if (write) {
-        return -UNW_EINVAL;
-    }
-
-    /* not of any module: one that is gone may have been where another is */
-    if (stack_read(unwinder->record, address, value)
-        || (unwinder->module != NULL
-            && eh_frame_read(unwinder->module, address, value,
-                             sizeof(*value)))) {
-        return 0;
-    }
-
-    /*
-     * An entry of a function that cleans up after exceptions names its
-     * personality routine, by a pointer in the module's data. libunwind reads
-     * it, and a walk has no use for it.
-     */
-    if (unwinder->finding) {
-        *value = 0;
-        return 0;
-    }
-
-    return -UNW_EINVAL;
-}
-
-
-static int
-access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value,
-           int write, void *data)
-{
-    struct stack_unwinder *unwinder = data;
-
-    (void) space;
-
-    if (write || number < 0 || number >= SAMPLE_REGISTERS) {
-        return -UNW_EBADREG;
-    }
-
-    *value = unwinder->registers[number];
-
-    return 0;
-}
-
-
-static int
-access_fpreg(unw_addr_space_t space, unw_regnum_t number, unw_fpreg_t *value,
-             int write, void *data)
-{
-    (void) space;
-    (void) number;
-    (void) value;
-    (void) write;
-    (void) data;
-
-    return -UNW_EBADREG;
-}
-
-
-static int
-access_resume(unw_addr_space_t space, unw_cursor_t *cursor, void *data)
-{
-    (void) space;
-    (void) cursor;
-    (void) data;
-
-    return -UNW_EINVAL;
-}
-
-
-static int
-access_proc_name(unw_addr_space_t space, unw_word_t address, char *name,
-                 size_t size, unw_word_t *offset, void *data)
-{
-    (void) space;
-    (void) address;
-    (void) name;
-    (void) size;
-    (void) offset;
-    (void) data;
-
-    return -UNW_ENOINFO;
 }
