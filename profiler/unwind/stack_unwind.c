@@ -358,8 +358,9 @@ bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
         unwinder->access.registers[SAMPLE_REG_RSP] = at + 8;
 
         if (unwinder->access.record->flags & SAMPLE_BLOCKED) {
-            (void) unwind_access_stack(unwinder->access.record, at - 8,
-                              &unwinder->access.registers[SAMPLE_REG_RBP]);
+            (void) unwind_access_stack(
+                unwinder->access.record, at - 8,
+                &unwinder->access.registers[SAMPLE_REG_RBP]);
         }
 
         if (walk(unwinder, stack) == WALK_ROOT) {
@@ -381,7 +382,8 @@ stack_unwind(struct stack_unwinder      *unwinder,
     enum walk_end end;
 
     unwinder->access.record = record;
-    memcpy(unwinder->access.registers, record->registers, sizeof(unwinder->access.registers));
+    memcpy(unwinder->access.registers, record->registers,
+           sizeof(unwinder->access.registers));
     stack->n_frames = 0;
     stack->complete = false;
     stack->bridged = false;

@@ -55,7 +55,7 @@ unw_accessors_t unwind_accessors = {
 
 bool
 unwind_access_stack(const struct sample_record *record, uint64_t address,
-           unw_word_t *value)
+                    unw_word_t *value)
 {
     uint64_t offset;
 
@@ -141,8 +141,7 @@ access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
     /* not of any module: one that is gone may have been where another is */
     if (unwind_access_stack(access->record, address, value)
         || (access->module != NULL
-            && eh_frame_read(access->module, address, value,
-                             sizeof(*value)))) {
+            && eh_frame_read(access->module, address, value, sizeof(*value)))) {
         return 0;
     }
 
