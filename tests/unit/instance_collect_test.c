@@ -11,6 +11,9 @@
 
 #include "instance/history.h"
 #include "instance/instance_collect.h"
+#include "nprof.h"
+#include "nprof_clock.h"
+#include "other_workers.h"
 #include "parcel_fixture.h"
 
 
@@ -224,4 +227,72 @@ Test(instance_collect, history_that_is_made_smaller_gives_memory_back)
     cr_assert_eq(status.st_blocks, 0);
 
     stack_merge_free(&merge);
+}
+
+
+/* An answer of one stack, of which the last byte is missing. */
+static int
+cut_write(void *data, uint32_t types, struct parcel_file *file)
+{
+    (void) data;
+    (void) types;
+    file->length = parcel_put(instance_own_slot()->id, file->offset, 10) - 1;
+
+    return 0;
+}
+
+
+static int
+whole_write(void *data, uint32_t types, struct parcel_file *file)
+{
+    (void) cut_write(data, types, file);
+    file->length++;
+
+    return 0;
+}
+
+
+static void
+answer_cut(void)
+{
+    peer_answer_all(instance.slot, cut_write, NULL);
+}
+
+
+static void
+answer_whole(void)
+{
+    peer_answer_all(instance.slot, whole_write, NULL);
+}
+
+
+Test(instance_collect, answer_that_is_no_parcel_is_counted_and_left_out)
+{
+    pid_t                       pids[2];
+    unsigned                    i;
+    static struct peer_question asked;
+
+    cr_assert_eq(instance_prepare(), 0);
+    cr_assert_eq(instance_join(), 0);
+    peer_begin();
+    pids[0] = other_worker(answer_whole);
+    pids[1] = other_worker(answer_cut);
+
+    for (i = 0; i < 2; i++) {
+        memset(&c, 0, sizeof(c));
+        cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
+        c.question = &asked;
+        c.n_windows = 1;
+        c.windows[0].merges[0] = &merge;
+
+        peer_ask_all(&asked, 1, pids[i]);
+        cr_assert_eq(collect(&c), 0);
+        cr_assert_eq(c.answered, 1 - i);
+        cr_assert_eq(c.malformed, i);
+        cr_assert_eq(instance.directory->malformed, i);
+        cr_assert_eq(merge.sample_ids.n, 1 - i, "nothing of half a parcel");
+
+        collect_end(&c);
+        stack_merge_free(&merge);
+    }
 }
