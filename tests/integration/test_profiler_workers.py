@@ -94,9 +94,13 @@ def test_a_stuck_worker_answers(nginx):
         merged = profile_of(nginx.get("/debug/pprof/profile?seconds=1"))
         alone = profile_of(nginx.get(
             f"/debug/pprof/profile?seconds=1&worker={stuck}"))
+        answering = next(pid for pid in before if pid != stuck)
+        other = profile_of(nginx.get(
+            f"/debug/pprof/profile?seconds=1&worker={answering}"))
         assert sorting.result().status == 200
     assert merged.total(0, "bubble_sort") > 0
     assert alone.total(0, "bubble_sort") > 0
+    assert other.total(0, "bubble_sort") == 0
 
 
 def test_one_worker_by_its_pid(nginx):
@@ -167,7 +171,7 @@ def test_capture_through_reloads(nginx):
                                f"/debug/pprof/profile?seconds={seconds}",
                                timeout=seconds + 60)
         for _ in range(2):
-            time.sleep(seconds / 4)
+            time.sleep(0.42 * seconds)
             nginx.reload()
         profile = profile_of(answer.result())
         stop.set()
