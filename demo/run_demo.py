@@ -100,8 +100,9 @@ class Plan:
 
     @property
     def load_seconds(self):
-        """All that happens under load, and a little for the swap itself."""
-        return self.v1_window + self.v2_window + 4 * SETTLE + 2
+        """All that happens under load, and a little for the swap and slow
+        starts."""
+        return self.v1_window + self.v2_window + 4 * SETTLE + 5
 
 
 class Demo:
