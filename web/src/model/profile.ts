@@ -38,8 +38,18 @@ export interface Profile {
     readonly comments: readonly string[];
 }
 
+type LabelValues = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+const known = new WeakMap<Profile, LabelValues>();
+
 /* Labels and their values, sorted, each with the number of its samples. */
-export function labelValues(profile: Profile): Map<string, Map<string, number>> {
+export function labelValues(profile: Profile): LabelValues {
+    const values = known.get(profile) ?? countLabels(profile);
+    known.set(profile, values);
+    return values;
+}
+
+function countLabels(profile: Profile): LabelValues {
     const samples = new Float64Array(profile.labelSets.length);
     for (const set of profile.labels) {
         samples[set]! += 1;

@@ -19,10 +19,22 @@ export async function readProfile(bytes: Uint8Array<ArrayBuffer>,
         throw new ProfileError("the file is empty");
     }
     const plain = isGzip(bytes) ? await inflate(bytes) : bytes;
-    return decodeProfile(plain, frames);
+    await nextTask();
+    const message = parse(plain);
+    await nextTask();
+    return new Decoder(message, frames).decode();
 }
 
 export function decodeProfile(bytes: Uint8Array, frames: FrameTable): Profile {
+    return new Decoder(parse(bytes), frames).decode();
+}
+
+/* Lets the browser draw and listen between two pieces of work. */
+export function nextTask(): Promise<void> {
+    return new Promise(resolve => { setTimeout(resolve); });
+}
+
+function parse(bytes: Uint8Array): Message {
     let message: Message;
     try {
         message = Message.decode(bytes);
@@ -33,7 +45,7 @@ export function decodeProfile(bytes: Uint8Array, frames: FrameTable): Profile {
         throw new ProfileError("this is not a profile in pprof's format: "
             + "it has no sample types");
     }
-    return new Decoder(message, frames).decode();
+    return message;
 }
 
 function isGzip(bytes: Uint8Array): boolean {

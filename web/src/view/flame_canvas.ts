@@ -1,6 +1,10 @@
 /*
  * Draws a call tree on a canvas, and makes mouse, touch and keys point at its
  * nodes. It knows geometry and colours; what a node means it is told.
+ *
+ * It draws row by row, and lets go of the thread after some milliseconds, to go
+ * on in the next frame: a graph may be tens of thousands of boxes. What is
+ * pointed at changes its row alone.
  */
 
 import type { CallTree } from "../model/call_tree";
@@ -32,6 +36,10 @@ const PADDING = 4;
 const MIN_WIDTH = 1;
 const MIN_TEXT = 24;
 const STRIPE = 8;
+/* Milliseconds that are drawn for at once. */
+const SLICE = 8;
+/* What is surely as wide as characterWidth says. */
+const PLAIN = /^[ -~…−+]*$/;
 
 export class FlameCanvas {
     readonly element = document.createElement("canvas");
@@ -45,6 +53,9 @@ export class FlameCanvas {
     private hovered: number | null = null;
     /* what the keys are at */
     private cursor = ROOT;
+    /* rows above it are drawn; of requestAnimationFrame(), while some are not */
+    private nextRow = 0;
+    private frame = 0;
 
     constructor(label: string, private readonly pointing: Pointing) {
         const { element } = this;
@@ -58,8 +69,8 @@ export class FlameCanvas {
         element.addEventListener("pointerleave", () => this.leave());
         element.addEventListener("click", event => this.click(event));
         element.addEventListener("keydown", event => this.key(event));
-        element.addEventListener("focus", () => this.draw());
-        element.addEventListener("blur", () => this.draw());
+        element.addEventListener("focus", () => this.drawRowOf(this.cursor));
+        element.addEventListener("blur", () => this.drawRowOf(this.cursor));
         new ResizeObserver(() => this.resize()).observe(element);
     }
 
@@ -101,21 +112,50 @@ export class FlameCanvas {
         this.draw();
     }
 
+    /* All of it, anew. */
     private draw(): void {
+        cancelAnimationFrame(this.frame);
+        this.textColour = getComputedStyle(this.element).color;
+        this.context.textBaseline = "middle";
+        this.context.clearRect(0, 0, this.width, this.layout.rows * ROW);
+        this.nextRow = 0;
+        this.drawOn();
+    }
+
+    /* Rows from the root on, until it is time for something else. */
+    private drawOn(): void {
+        const end = performance.now() + SLICE;
+        do {
+            this.drawRow(this.nextRow++);
+        } while (this.nextRow < this.layout.rows && performance.now() < end);
+        const busy = this.nextRow < this.layout.rows;
+        this.element.setAttribute("aria-busy", String(busy));
+        if (busy) {
+            this.frame = requestAnimationFrame(() => this.drawOn());
+        }
+    }
+
+    private drawRow(row: number): void {
         const { picture, context } = this;
         if (picture === null) {
             return;
         }
-        context.clearRect(0, 0, this.width, this.layout.rows * ROW);
-        this.textColour = getComputedStyle(this.element).color;
-        context.textBaseline = "middle";
-        for (const box of this.layout.boxes) {
-            this.drawBox(box, picture);
-        }
         const focused = document.activeElement === this.element;
         const marked = this.hovered ?? (focused ? this.cursor : null);
-        if (marked !== null) {
+        context.clearRect(0, this.top(row), this.width, ROW);
+        for (const box of this.layout.byRow[row] ?? []) {
+            this.drawBox(box, picture);
+        }
+        if (marked !== null && picture.tree.depth[marked] === row) {
             this.outline(marked);
+        }
+    }
+
+    /* The row of a node again, which is pointed at or is so no more. */
+    private drawRowOf(node: number | null): void {
+        const row = node === null ? undefined : this.picture?.tree.depth[node];
+        if (row !== undefined && row < this.nextRow) {
+            this.drawRow(row);
         }
     }
 
@@ -144,7 +184,12 @@ export class FlameCanvas {
         const text = name.length <= room ? name
             : room < 3 ? "" : `${name.slice(0, room - 1)}…`;
         this.context.fillStyle = colour;
-        this.context.fillText(text, box.x + PADDING, y + ROW / 2, box.width - PADDING);
+        /* with a bound of its width a text is measured each time */
+        if (PLAIN.test(text)) {
+            this.context.fillText(text, box.x + PADDING, y + ROW / 2);
+        } else {
+            this.context.fillText(text, box.x + PADDING, y + ROW / 2, box.width - 2 * PADDING);
+        }
     }
 
     /* Stripes are a pattern: to clip each box would take most of the time. */
@@ -187,16 +232,23 @@ export class FlameCanvas {
     private hover(event: PointerEvent): void {
         const node = this.at(event)?.node ?? null;
         if (node !== this.hovered) {
-            this.hovered = node;
             this.element.style.cursor = node === null ? "default" : "pointer";
-            this.draw();
+            this.mark(node, this.cursor);
         }
         this.pointing.point(node, { x: event.clientX, y: event.clientY });
     }
 
+    /* What the mouse is over, and what the keys are at, from now on. */
+    private mark(hovered: number | null, cursor: number): void {
+        const before = this.hovered ?? this.cursor;
+        this.hovered = hovered;
+        this.cursor = cursor;
+        this.drawRowOf(before);
+        this.drawRowOf(hovered ?? cursor);
+    }
+
     private leave(): void {
-        this.hovered = null;
-        this.draw();
+        this.mark(null, this.cursor);
         this.pointing.point(null, null);
     }
 
@@ -240,9 +292,7 @@ export class FlameCanvas {
         if (this.boxOf(node) === undefined) {
             return;
         }
-        this.cursor = node;
-        this.hovered = null;
-        this.draw();
+        this.mark(null, node);
         this.pointing.point(node, null);
     }
 

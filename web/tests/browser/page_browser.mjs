@@ -50,8 +50,9 @@ export async function open(browser, url, { width = 1280, height = 800,
     return { page, problems, close: () => context.close() };
 }
 
-/* The colours of a canvas: how many pixels have each, as "r,g,b,a". */
-export function colours(page, selector) {
+/* The colours of a canvas that is drawn: how many pixels have each, as "r,g,b,a". */
+export async function colours(page, selector) {
+    await page.locator(selector).and(page.locator("[aria-busy=false]")).waitFor();
     return page.locator(selector).evaluate(canvas => {
         const { data } = canvas.getContext("2d")
             .getImageData(0, 0, canvas.width, canvas.height);
