@@ -12,6 +12,7 @@ export interface Status {
         readonly history?: unknown;
         /* how many files were stored */
         readonly store?: { readonly stored: number };
+        readonly workers?: readonly { readonly pid: number }[];
     };
 }
 

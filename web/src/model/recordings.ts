@@ -7,7 +7,7 @@
 import { type Endpoint, shellWord } from "./endpoint";
 import type { FrameTable } from "./frame_table";
 import type { Profile } from "./profile";
-import { ProfileError, readProfile } from "./profile_decode";
+import { nextTask, ProfileError, readProfile } from "./profile_decode";
 import { type Kind, KINDS, kindsOf } from "./profile_kind";
 import { formatClock, formatSeconds } from "./value_format";
 
@@ -26,7 +26,8 @@ export interface Loading {
 }
 
 export interface Recording {
-    /* as in the URL: "live:30", "last:300", "file:v1.cpu.pb.gz" */
+    /* as in the URL: "live:30", "live:30@PID" of one worker, "last:300",
+       "file:v1.cpu.pb.gz" */
     readonly id: string;
     title: string;
     readonly loaded: Map<string, Loaded>;
@@ -76,6 +77,7 @@ export class Recordings {
         for (const kind of kindsOf(profile)) {
             recording.loaded.set(kind.id, { profile, bytes, fileName });
         }
+        await nextTask();
         this.changed();
         return recording;
     }
@@ -111,7 +113,8 @@ export class Recordings {
     private make(id: string): Recording | undefined {
         const { endpoint } = this;
         const [how = "", argument = ""] = split(id);
-        const seconds = Number.parseInt(argument, 10);
+        const [, length, worker] = /^(\d+)(?:@(\d+))?/.exec(argument) ?? [];
+        const seconds = Number(length);
         if (endpoint === null) {
             return undefined;
         }
@@ -121,12 +124,19 @@ export class Recordings {
                 () => endpoint.command(`store/${encodeURIComponent(argument)}`));
         }
         const query = QUERIES[how];
-        if (query === undefined || !(seconds > 0)) {
+        /* of one worker there is nothing but what it counts from now on */
+        if (query === undefined || !(seconds > 0) || (worker !== undefined && how !== "live")) {
             return undefined;
         }
-        const path = (kind: Kind): string => (kind.instant && how !== "before"
-            ? kind.path : `${kind.path}?${query.parameters(seconds)}`);
-        return this.push(id, query.title(seconds),
+        const path = (kind: Kind): string => {
+            const parameters = [
+                ...(kind.instant && how !== "before" ? [] : [query.parameters(seconds)]),
+                ...(worker === undefined ? [] : [`worker=${worker}`]),
+            ];
+            return [kind.path, ...(parameters.length > 0 ? [parameters.join("&")] : [])].join("?");
+        };
+        const of = worker === undefined ? "" : `, worker ${worker}`;
+        return this.push(id, query.title(seconds) + of,
             (kind, signal) => endpoint.fetch(path(kind), signal),
             how === "live" ? seconds : 0, kind => endpoint.command(path(kind)));
     }

@@ -17,6 +17,8 @@ import type { Side } from "./page_model";
 
 const WINDOWS = [10, 30, 300];
 const PAST = [30, 300, 3600];
+/* seconds, of one worker */
+const WORKER_WINDOW = 30;
 
 export function headerView(context: Context): TemplateResult {
     const { state, actions, dark } = context;
@@ -103,6 +105,7 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
             .selected=${value === source}>${text}</option>`;
     const stale = source !== "" && recordings.find(source) === undefined;
     const history = endpoint !== null && hasHistory(status);
+    const workers = endpoint === null ? [] : status?.instance?.workers ?? [];
     return html`
         <select class="source" aria-label=${`Profile ${name.toUpperCase()}`}
             @change=${(event: Event) => {
@@ -114,6 +117,9 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
                 (recording: Recording) => option(recording.id, recording.title)))}
             ${endpoint === null ? nothing : group("Record now, from this nginx",
                 WINDOWS.map(seconds => option(`new:live:${seconds}`, `next ${formatSeconds(seconds)}`)))}
+            ${workers.length < 2 ? nothing : group("Record now, one worker alone",
+                workers.map(({ pid }) => option(`new:live:${WORKER_WINDOW}@${pid}`,
+                    `worker ${pid}, next ${formatSeconds(WORKER_WINDOW)}`)))}
             ${history ? group("Already recorded by this nginx", PAST.flatMap(seconds => [
                 option(`new:last:${seconds}`, `last ${formatSeconds(seconds)}`),
                 option(`new:before:${seconds}`, `the ${formatSeconds(seconds)} before that`)]))
@@ -166,9 +172,9 @@ function filtersView(context: Context, name: SideName, side: Side): TemplateResu
 function takeAway(context: Context, { recording, loaded }: Side): TemplateResult {
     const command = recording!.command(context.kind);
     return html`
-        <button type="button" title="The profile as it came, for any tool that reads pprof"
+        <button type="button" class="take" title="The profile as it came, for any tool that reads pprof"
             @click=${() => download(loaded!.bytes, loaded!.fileName)}>Download</button>
-        <button type="button" title=${command}
+        <button type="button" class="take" title=${command}
             @click=${() => void copy(context, command)}>Copy go tool pprof</button>`;
 }
 

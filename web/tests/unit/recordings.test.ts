@@ -35,6 +35,13 @@ test("each way to record asks for its window", async () => {
     await all.load(all.open("last:300")!, INUSE);
     assert.deepEqual(endpoint.asked,
                      ["profile?seconds=30", "profile?last=300s", "store/cpu-1.pb.gz", "heap"]);
+    const one = all.record("live:30@4711")!;
+    await all.load(one, CPU);
+    await all.load(one, INUSE);
+    assert.deepEqual(endpoint.asked.slice(-2),
+                     ["profile?seconds=30&worker=4711", "heap?worker=4711"]);
+    assert.match(one.title, /, worker 4711$/);
+    assert.equal(all.open("last:30@4711"), undefined);
     await all.load(all.open("before:60")!, CPU);
     const [, from, to] = /^profile\?from=(\d+)&to=(\d+)$/.exec(endpoint.asked.at(-1)!)!;
     assert.equal(Number(to) - Number(from), 60);
