@@ -35,7 +35,15 @@ RUN_LIMIT = 600
 
 MODULES = ("ngx_http_count_module.so", "ngx_profiler_module.so")
 
-MAIN = "profiler on; profiler_rate 200;"
+# All but wall: the page says how to have it. The sort of v1 is a stall.
+MAIN = """
+profiler on;
+profiler_rate 200;
+profiler_heap_interval 4k;
+profiler_stall_threshold 1ms;
+profiler_period 2s;
+profiler_store "{store}";
+"""
 
 HTTP = f"""
 count_plugin v1 "{ALGORITHMS}/libsort_v1.so";
@@ -78,7 +86,9 @@ needs_playwright = pytest.mark.skipif(
 def server(nginx):
     numbers = nginx.write_file("input.txt", "\n".join(
         str(i * 7919 % 3001) for i in range(3000)))
-    nginx.write_conf(SERVER.format(input=numbers), HTTP, MAIN, modules=MODULES)
+    nginx.write_conf(SERVER.format(input=numbers), HTTP,
+                     MAIN.format(store=nginx.prefix / "store"),
+                     modules=MODULES, workers=2)
     nginx.start()
     return nginx
 
@@ -159,12 +169,37 @@ def test_the_policy_allows_the_one_script_and_style(server):
                       reply.text.replace(script, "")) == ["data:"]
 
 
-@pytest.mark.skipif(PAGE.exists(), reason="this build has the page")
-def test_a_build_without_the_page_says_so(server):
-    reply = server.get("/debug/pprof/ui")
+def module_without_page(folder):
+    """The profiler's module as a build without Node.js has it: all of this
+    build's, with the one file of the page compiled anew."""
+    subprocess.run(["cp", "-a", BUILD / "nginx", folder / "nginx"], check=True)
+    objects = folder / "nginx" / "objs"
+    header = objects / "nprof_page.h"
+    old = header.stat()
+    header.write_text("#define NGX_HTTP_PROFILER_PAGE 0\n")
+    os.utime(header, ns=(old.st_atime_ns, old.st_mtime_ns))
+    (objects / "addon" / "nginx" / "ngx_http_profiler_page.o").unlink()
+    subprocess.run(
+        ["make", "-C", folder / "nginx", "-f", "objs/Makefile", "modules"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True)
+    shutil.copy(BUILD / "modules" / "libnprof.so", objects)
+    return objects / "ngx_profiler_module.so"
+
+
+def test_a_module_without_the_page_says_so(nginx):
+    module = module_without_page(nginx.prefix)
+    nginx.write_conf("location /debug/pprof/ { profiler_endpoint; }",
+                     main="profiler on;", modules=(module,))
+    nginx.start()
+    reply = nginx.get("/debug/pprof/ui")
     assert reply.status == 404
+    assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert reply.headers["X-Go-Pprof"] == "1"
-    assert "no page" in reply.text
+    assert reply.text == ("no page: Node.js or its packages were missing when "
+                          "this was built\n")
+    assert nginx.request("HEAD", "/debug/pprof/ui").status == 404
+    # all else works
+    assert nginx.get("/debug/pprof/heap").status == 200
 
 
 @pytest.mark.parametrize("missing", ["node", "packages"])
@@ -274,6 +309,8 @@ def test_the_page_in_a_browser(server, tmp_path):
         {"title": "v2", "file": "v2.pb.gz", "data": v2,
          "requests": v2_requests}])
     with requests_to(server, "/v1", "/v2", pause=0.01):
+        wait_until(lambda: list((server.prefix / "store").glob("cpu-*")),
+                   "a profile is stored")
         run_node(
             "--test", "tests/browser/page.test.mjs",
             PAGE_URL=f"http://127.0.0.1:{server.port}/debug/pprof/ui",

@@ -38,14 +38,14 @@ async function withPage(url, options, body) {
     }
 }
 
-/* A CPU profile; stacks are lists of names, the root first. */
-function made(stacks) {
+/* A profile of that kind of time; stacks are lists of names, the root first. */
+function made(stacks, kind = "cpu") {
     const strings = new StringTable();
     const names = [...new Set(stacks.flatMap(({ stack }) => stack))];
     const type = (name, unit) =>
         new ValueType({ type: strings.dedup(name), unit: strings.dedup(unit) });
     return gzipSync(new Profile({
-        sampleType: [type("samples", "count"), type("cpu", "nanoseconds")],
+        sampleType: [type("samples", "count"), type(kind, "nanoseconds")],
         sample: stacks.map(({ stack, samples, labels = {} }) => new Sample({
             label: Object.entries(labels).map(([key, value]) =>
                 new Label({ key: strings.dedup(key), str: strings.dedup(value) })),
@@ -56,7 +56,7 @@ function made(stacks) {
             new Location({ id: i + 1, line: [new Line({ functionId: i + 1, line: 1 })] })),
         function: names.map((name, i) =>
             new Function({ id: i + 1, name: strings.dedup(name) })),
-        stringTable: strings, period: 1e7, periodType: type("cpu", "nanoseconds"),
+        stringTable: strings, period: 1e7, periodType: type(kind, "nanoseconds"),
     }).encode());
 }
 
@@ -186,6 +186,44 @@ test("all of it can be done with keys", async () => {
     });
 });
 
+test("a graph is drawn in slices, and what is pointed at alone is drawn anew", async () => {
+    await withPage(`${REPORT_URL}#a=inside:1`, {}, async page => {
+        const canvas = page.locator("canvas.flame");
+        await canvas.and(page.locator("[aria-busy=false]")).waitFor();
+        /* a clock by which each row takes too long */
+        await page.evaluate(() => {
+            let clock = performance.now();
+            performance.now = () => (clock += 20);
+            const { fillRect } = CanvasRenderingContext2D.prototype;
+            window.filled = 0;
+            CanvasRenderingContext2D.prototype.fillRect = function (...at) {
+                window.filled++;
+                fillRect.apply(this, at);
+            };
+        });
+        const filled = () => page.evaluate(() => {
+            const n = window.filled;
+            window.filled = 0;
+            return n;
+        });
+        const busy = await canvas.evaluate(element => {
+            element.dispatchEvent(new MouseEvent("click", {
+                bubbles: true, clientX: element.getBoundingClientRect().left + 20,
+                clientY: element.getBoundingClientRect().top + 19 + 9 }));
+            return element.getAttribute("aria-busy");
+        });
+        assert.equal(busy, "true");
+        await canvas.and(page.locator("[aria-busy=false]")).waitFor();
+        const all = await filled();
+        assert.ok(all > 20, `${all} boxes`);
+        for (const row of [2, 3, 2]) {
+            await canvas.hover({ position: { x: 20, y: row * 19 + 9 } });
+        }
+        const some = await filled();
+        assert.ok(some > 0 && some < all / 2, `${some} boxes of ${all}`);
+    });
+});
+
 test("a click zooms, and the URL brings it back", async () => {
     await withPage(`${REPORT_URL}#a=inside:1`, {}, async page => {
         const canvas = page.locator("canvas.flame");
@@ -242,6 +280,79 @@ test("a live profile is recorded, and two are compared", async () => {
         const copy = page.getByRole("button", { name: "Copy go tool pprof" }).first();
         assert.equal(await copy.getAttribute("title"),
                      `go tool pprof '${new URL("profile?seconds=2", PAGE_URL).href}'`);
+    });
+});
+
+test("each kind of profile is shown", async () => {
+    for (const kind of ["cpu", "stall", "alloc", "inuse"]) {
+        await withPage(`${PAGE_URL}#a=live:2&kind=${kind}`, {}, async page => {
+            const found = await colours(page, "canvas.flame");
+            assert.ok(Object.keys(found).length > 4, `${kind}: ${JSON.stringify(found)}`);
+            assert.equal(await page.locator(`[data-kind=${kind}]`).getAttribute("aria-pressed"),
+                         "true");
+        });
+    }
+    const wall = join(WORK, "wall.pb.gz");
+    writeFileSync(wall, made([{ stack: ["main", "epoll_wait"], samples: 9 }], "wall"));
+    await withPage(PAGE_URL, {}, async page => {
+        await openFiles(page, wall);
+        await page.locator("canvas.flame").waitFor();
+        assert.equal(state(page).get("kind"), "wall");
+    });
+});
+
+test("a live profile is filtered by each of its labels", async () => {
+    await withPage(`${PAGE_URL}#a=live:4&view=top`, {}, async page => {
+        const functions = page.locator(".functions");
+        await functions.getByText("bubble_sort").waitFor();
+        const filter = page.getByLabel("Filter A by a label");
+        const names = await filter.locator("optgroup").evaluateAll(groups =>
+            groups.map(group => group.label));
+        for (const name of ["location", "server", "thread", "version"]) {
+            assert.ok(names.includes(name), `${name} is not among ${names}`);
+        }
+        const samples = async () => Number(/([\d,]+) samples/.exec(
+            await page.locator("[data-side=a] .facts").innerText())[1].replace(",", ""));
+        const all = await samples();
+        for (const [label, has, not] of [
+            ["location = /v1", "bubble_sort", "qsort_values"],
+            ["version = 2.0.0", "qsort_values", "bubble_sort"],
+            ["server = localhost", "bubble_sort", "[lost]"],
+            ["thread = main", "bubble_sort", "start_thread"]]) {
+            await filter.selectOption({ label });
+            await page.locator(".chip", { hasText: label }).waitFor();
+            await functions.getByText(has, { exact: true }).waitFor();
+            assert.equal(await functions.getByText(not, { exact: true }).count(), 0);
+            assert.ok(await samples() <= all);
+            await page.getByRole("button", { name: "Remove the filter" }).click();
+        }
+    });
+});
+
+test("what nginx has kept is shown, and what one worker does", async () => {
+    await withPage(PAGE_URL, {}, async page => {
+        const source = page.getByLabel("Profile A");
+        const options = group => source.locator(`optgroup[label="${group}"] option`);
+        const stored = options("Stored by this nginx").first();
+        await stored.waitFor({ state: "attached" });
+        const file = await stored.getAttribute("value");
+        assert.match(file, /^store:cpu-/);
+        await source.selectOption(file);
+        await page.locator("[data-side=a] .facts").getByText(/ over 2 s/).waitFor();
+        assert.equal(state(page).get("a"), file);
+        await source.selectOption("new:last:300");
+        await page.locator("[data-side=a] .facts").getByText(/requests/).waitFor();
+        assert.equal(state(page).get("a"), "last:300");
+        await page.locator("canvas.flame").waitFor();
+        const workers = await options("Record now, one worker alone").count();
+        assert.equal(workers, 2);
+    });
+    const { instance } = await (await fetch(new URL("status", PAGE_URL))).json();
+    const [{ pid }] = instance.workers;
+    await withPage(`${PAGE_URL}#a=live:2@${pid}`, {}, async page => {
+        await page.locator("[data-side=a] .facts").waitFor();
+        const copy = page.getByRole("button", { name: "Copy go tool pprof" });
+        assert.match(await copy.getAttribute("title"), new RegExp(`seconds=2&worker=${pid}'$`));
     });
 });
 
