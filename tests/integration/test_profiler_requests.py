@@ -120,6 +120,9 @@ def test_every_kind_of_profile_says_it(nginx, tmp_path):
     configure(nginx, "profiler_types cpu wall heap stall; profiler_period 1s;"
                      f"profiler_store {store};")
     nginx.start()
+    # the past begins with the leader's first turn
+    wait_until(lambda: nginx.get("/debug/pprof/profile?last=60s").status == 200,
+               "there is a past")
     ask(nginx, "/v1", 11)
     for path in ("profile?last=60s", "wall?last=60s", "stall?last=60s",
                  "allocs?last=60s", "heap"):
