@@ -407,8 +407,9 @@ def test_event_loop_is_hardly_interrupted(nginx, engine):
     assert load.failures == []
     assert Profile(answer.body).check()
     interrupted = nginx.error_log().count("Interrupted system call")
-    # of a thousand looks and some hundred samples
-    assert interrupted <= 3
+    # of a thousand looks: three on the average, as many as signals to threads
+    # that fall asleep within the microseconds which one takes
+    assert interrupted <= 12
 
 
 def test_no_signals_to_be_queued(nginx):
