@@ -205,6 +205,8 @@ def test_exact_location_takes_the_last_component(nginx):
 
 def test_client_that_goes_away_frees_its_capture(profiled):
     """More captures than there are places, one after the other."""
+    # once the profiler's threads have opened what they keep open
+    assert profiled.get("/debug/pprof/profile?seconds=1").status == 200
     before = len(fds(profiled.worker))
     for _ in range(100):
         with profiled.connect() as sock:
