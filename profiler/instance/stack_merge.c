@@ -338,7 +338,40 @@ sample_fill(struct stack_merge *m, const struct parcel_reader *r,
 }
 
 
-/* Adds those that are not too old; without memory there are none. */
+/* Room for the spans of a sample and n more: twice as much whenever it is full,
+   so that what is copied and left stays in proportion. NULL if memory lacks. */
+static struct profile_span *
+spans_room(struct stack_merge *m, const struct profile_sample *sample,
+           uint32_t n)
+{
+    uint32_t             room;
+    struct profile_span *spans;
+
+    room = 1;
+
+    while (room < sample->n_spans) {
+        room *= 2;
+    }
+
+    if (sample->n_spans != 0 && sample->n_spans + n <= room) {
+        return (struct profile_span *) sample->spans;
+    }
+
+    while (room < sample->n_spans + n) {
+        room *= 2;
+    }
+
+    spans = block_arena_alloc(&m->arena, room * sizeof(*spans));
+
+    if (spans != NULL && sample->n_spans != 0) {
+        memcpy(spans, sample->spans, sample->n_spans * sizeof(*spans));
+    }
+
+    return spans;
+}
+
+
+/* Adds those that are not too old; without room there are none. */
 static void
 spans_add(struct stack_merge *m, const struct parcel_sample *from,
           struct profile_sample *sample)
@@ -352,21 +385,18 @@ spans_add(struct stack_merge *m, const struct parcel_sample *from,
         n += from->spans[i].time_ns > m->spans_since_ns;
     }
 
-    if (n == 0 || n + sample->n_spans > PARCEL_SPANS_MAX) {
+    if (n == 0 || n + sample->n_spans > PARCEL_SPANS_MAX
+        || n + m->n_spans > STACK_MERGE_SPANS) {
         return;
     }
 
-    spans
-        = block_arena_alloc(&m->arena, (n + sample->n_spans) * sizeof(*spans));
+    spans = spans_room(m, sample, n);
     if (spans == NULL) {
         return;
     }
 
+    m->n_spans += n;
     n = sample->n_spans;
-
-    if (n != 0) {
-        memcpy(spans, sample->spans, n * sizeof(*spans));
-    }
 
     for (i = 0; i < from->n_spans; i++) {
         if (from->spans[i].time_ns > m->spans_since_ns) {

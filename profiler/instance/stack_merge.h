@@ -8,7 +8,8 @@
  *
  * Memory: all is in one arena, bounded by STACK_MERGE_SAMPLES and
  * STACK_MERGE_FRAMES; what is beyond them is counted under "[other]", so sums
- * are exact. One thread at a time; the export thread.
+ * are exact. Spans beyond STACK_MERGE_SPANS, twice 6 MB, are left out: their
+ * samples' time is of no span then. One thread at a time; the export thread.
  */
 
 
@@ -24,6 +25,7 @@
 
 #define STACK_MERGE_SAMPLES 24576
 #define STACK_MERGE_FRAMES 491520
+#define STACK_MERGE_SPANS 262144
 
 
 struct stack_merge {
@@ -36,6 +38,7 @@ struct stack_merge {
     uint32_t               samples_room;
     uint32_t               hashes_room;
     uint32_t               n_frames;
+    uint32_t               n_spans;
 
     struct module_identity **modules;
     uint32_t                 n_modules;

@@ -76,6 +76,43 @@ parcel_of_many(size_t n, uint64_t offset)
 }
 
 
+/* An hour of steps, each with spans of the same stack. */
+Test(stack_merge, memory_grows_as_spans_do)
+{
+    uint32_t              i;
+    struct stack_frame    frame = {.address = 0x2010, .module = 1};
+    struct profile_span   spans[100];
+    struct profile_sample sample = {.frames = &frame,
+                                    .n_frames = 1,
+                                    .thread = "a",
+                                    .spans = spans,
+                                    .n_spans = 100};
+    struct parcel_memory  memory;
+    struct stack_merge    merge;
+    struct stack_profile  profile;
+
+    for (i = 0; i < 100; i++) {
+        spans[i] = (struct profile_span){.span = i + 1, .ns = 1, .time_ns = 1};
+    }
+
+    sample.values[0] = 100;
+    cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
+    memory = parcel_make(1, 0, &sample, 1, 0);
+
+    for (i = 0; i < 360; i++) {
+        merge_parcel(&merge, &memory, NULL);
+    }
+
+    free(memory.bytes);
+    stack_merge_profile(&merge, &profile);
+    cr_assert_eq(profile.n_samples, 1);
+    cr_assert_eq(profile.samples[0].n_spans, 36000);
+    cr_assert_eq(profile.samples[0].spans[35999].span, 100);
+    cr_assert_lt(merge.arena.mapped, 8 * 36000 * sizeof(spans[0]));
+    stack_merge_free(&merge);
+}
+
+
 Test(stack_merge, workers_that_number_things_otherwise)
 {
     size_t                i;
