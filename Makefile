@@ -218,6 +218,7 @@ deb:
 	fi
 	cd $(DEB)/source && dpkg-buildpackage -b -us -uc \
 	    > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
+	@grep -h '^NOTE: ' $(DEB)/build.log | sort -u >&2 || true
 	rm -rf $(DEB)/source
 	@ls $(DEB)/*.deb
 

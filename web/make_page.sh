@@ -5,7 +5,8 @@
 # ngx_http_profiler_page.c what to embed. Without Node.js, or where npm can't
 # get the packages, it says so and HEADER says that there is no page; a page
 # that does not compile is an error. HEADER is written only if it changes.
-# With -n first it builds nothing: HEADER says what FOLDER has.
+# With -n first it builds nothing: HEADER says what FOLDER has, and so does the
+# script where that is nothing.
 
 set -u
 
@@ -55,11 +56,13 @@ log=$folder/npm.log
 if [ -n "$build" ]; then
     rm -f "$folder/page.html" "$folder/page.html.gz" "$folder/page.csp"
     why=$(obstacle)
-    if [ -n "$why" ]; then
-        echo "NOTE: no page at <endpoint>/ui: $why" >&2
-    else
-        node "$web/build_page.mjs" "$folder" || exit 1
-    fi
+    [ -n "$why" ] || node "$web/build_page.mjs" "$folder" || exit 1
+else
+    why="'make web' has not built it"
+fi
+
+if [ ! -e "$folder/page.html.gz" ]; then
+    echo "NOTE: no page at <endpoint>/ui: $why" >&2
 fi
 
 write_header > "$header.tmp" || exit 1

@@ -169,7 +169,7 @@ ngx_http_profiler_ui(ngx_http_request_t *r)
 {
     return ngx_http_profiler_send_error(
         r, NGX_HTTP_NOT_FOUND,
-        "no page: Node.js or its packages were missing when this was built");
+        "no page: this was built without it, which takes `make web`");
 }
 
 

@@ -195,8 +195,8 @@ def test_a_module_without_the_page_says_so(nginx):
     assert reply.status == 404
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert reply.headers["X-Go-Pprof"] == "1"
-    assert reply.text == ("no page: Node.js or its packages were missing when "
-                          "this was built\n")
+    assert reply.text == ("no page: this was built without it, which takes "
+                          "`make web`\n")
     assert nginx.request("HEAD", "/debug/pprof/ui").status == 404
     # all else works
     assert nginx.get("/debug/pprof/heap").status == 200
