@@ -449,6 +449,18 @@ worker_unknown(struct collection *c, const struct peer_ask *ask)
 }
 
 
+/* How long the answer may still take. */
+static int64_t
+patience_ns(const struct collection *c, const struct peer_ask *ask)
+{
+    if (silent_workers[ask->slot] == ask->worker) {
+        return COLLECT_SILENT_NS;
+    }
+
+    return c->timed_out ? COLLECT_LATE_NS : COLLECT_TIMEOUT_NS;
+}
+
+
 static int
 collect_worker(struct collection *c, unsigned i)
 {
@@ -457,10 +469,7 @@ collect_worker(struct collection *c, unsigned i)
     struct peer_ask    *ask = &c->question->asks[i];
     struct parcel_bytes answer;
 
-    until = clock_ns(CLOCK_MONOTONIC)
-            + (silent_workers[ask->slot] == ask->worker ? COLLECT_SILENT_NS
-                                                        : COLLECT_TIMEOUT_NS);
-
+    until = clock_ns(CLOCK_MONOTONIC) + patience_ns(c, ask);
     rc = peer_take(c->question, i, until, &answer);
 
     if (rc == 0) {
@@ -485,6 +494,7 @@ collect_worker(struct collection *c, unsigned i)
     }
 
     if (rc == -ETIMEDOUT) {
+        c->timed_out |= silent_workers[ask->slot] != ask->worker;
         silent_workers[ask->slot] = ask->worker;
     }
 

@@ -25,10 +25,14 @@
 #define COLLECT_LABEL "state"
 #define COLLECT_DRAINING "draining"
 
-/* How long an answer may take, and that of a worker which gave none the last
-   time; nanoseconds. */
+/*
+ * How long an answer may take; that of a worker which gave none the last time;
+ * and how much longer, where another one's time is up, as all are asked at once.
+ * Nanoseconds.
+ */
 #define COLLECT_TIMEOUT_NS INT64_C(4000000000)
 #define COLLECT_SILENT_NS INT64_C(50000000)
+#define COLLECT_LATE_NS INT64_C(250000000)
 
 /* Windows that one collection can be for. */
 #define COLLECT_WINDOWS 2
@@ -77,6 +81,9 @@ struct collection {
     unsigned answered;
     unsigned unanswered;
     unsigned malformed;
+
+    /* One had all the time that an answer may take, and gave none. */
+    bool timed_out;
 
     /* What workers that left had, until collect_end(). */
     struct collect_left left[INSTANCE_SLOTS];

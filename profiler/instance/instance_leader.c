@@ -204,7 +204,7 @@ step_period(struct step *step)
     struct instance_leader *leader = step->leader;
 
     if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0
-        || (step->last && !merges_any(step->merges[PERIOD], NPROF_PROFILES))) {
+        || (step->last && !merges_any(step->merges[PERIOD], PROFILE_KINDS))) {
         return;
     }
 

@@ -139,6 +139,23 @@ def test_a_stopped_worker_is_left_out(nginx):
     assert alive(other)
 
 
+def test_stopped_workers_take_no_more_time_than_one(nginx):
+    configure(nginx, 6)
+    nginx.start()
+    stopped = nginx.workers()[1:]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        answer = nginx.get("/debug/pprof/wall?seconds=1", timeout=60)
+        # four seconds, and not for each of them
+        assert time.monotonic() - start < 15
+        assert profile_of(answer).total(1) > 0
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_capture_through_reloads(nginx):
     """Two reloads within a window: nothing that was counted is missing, of
     workers that left meanwhile either."""
