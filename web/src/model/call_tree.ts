@@ -8,6 +8,7 @@
  */
 
 import type { Selection } from "./sample_selection";
+import type { Sum } from "./sampling_noise";
 
 /*
  * What of a stack makes a path from the root:
@@ -38,6 +39,8 @@ export class CallTree {
     /* of the node and all below it, and how many events were seen of that */
     readonly totals: Columns;
     readonly events: Columns;
+    /* of the events' values, see Selection */
+    readonly squares: Columns;
     /* of the node alone: paths that end here */
     readonly self: Columns;
     readonly weight: Float64Array;
@@ -53,6 +56,7 @@ export class CallTree {
         this.nextSibling = new Int32Array(size).fill(NONE);
         this.totals = columns();
         this.events = columns();
+        this.squares = columns();
         this.self = columns();
         this.weight = new Float64Array(size);
     }
@@ -78,6 +82,11 @@ export class CallTree {
             || this.frame[x]! - this.frame[y]!);
     }
 
+    /* What one side has of a node and all below it. */
+    sum(side: 0 | 1, node: number): Sum {
+        return { value: this.totals[side][node]!, squares: this.squares[side][node]! };
+    }
+
     /* For whoever builds the tree: nodes in order, values of paths' ends. */
     put(node: number, parent: number, frame: number): void {
         this.frame[node] = frame;
@@ -94,6 +103,7 @@ export class CallTree {
                 const parent = this.parent[node]!;
                 this.totals[side][parent]! += this.totals[side][node]!;
                 this.events[side][parent]! += this.events[side][node]!;
+                this.squares[side][parent]! += this.squares[side][node]!;
             }
         }
         for (let node = 0; node < this.size; node++) {
@@ -113,6 +123,7 @@ interface Path {
     readonly side: 0 | 1;
     readonly value: number;
     readonly events: number;
+    readonly squares: number;
 }
 
 export function buildTree(selections: readonly (Selection | null)[],
@@ -139,12 +150,13 @@ export function buildTree(selections: readonly (Selection | null)[],
         const end = nodes[path.length]!;
         tree.self[path.side][end]! += path.value;
         tree.events[path.side][end]! += path.events;
+        tree.squares[path.side][end]! += path.squares;
     });
     tree.addUp(scale);
     return tree;
 }
 
-function pathsOf({ profile, values, events }: Selection, side: 0 | 1,
+function pathsOf({ profile, values, events, squares }: Selection, side: 0 | 1,
                  direction: Direction, focus: number): Path[] {
     const { stacks, starts } = profile;
     const paths: Path[] = [];
@@ -153,7 +165,8 @@ function pathsOf({ profile, values, events }: Selection, side: 0 | 1,
         const start = starts[i]!;
         const end = starts[i + 1]!;
         const add = (from: number, step: 1 | -1, length: number): void => {
-            paths.push({ stacks, from, step, length, side, value, events: events[i]! });
+            paths.push({ stacks, from, step, length, side, value,
+                         events: events[i]!, squares: squares[i]! });
         };
         if (value === 0) {
             continue;

@@ -4,9 +4,9 @@
  */
 
 import type { FrameTable } from "./frame_table";
-import { functionValues } from "./function_table";
-import type { Selection } from "./sample_selection";
-import { isSignificant } from "./sampling_noise";
+import { type FunctionValues, functionValues } from "./function_table";
+import { type Selection, wholeOf } from "./sample_selection";
+import { isSignificant, type Sum } from "./sampling_noise";
 
 export const BASES = ["request", "second", "share", "absolute"] as const;
 export type Basis = (typeof BASES)[number];
@@ -66,10 +66,10 @@ export function usableBasis(wanted: Basis | null, a: Selection, b: Selection): B
 }
 
 export function compare(basis: Basis, a: Selection, b: Selection): Comparison {
-    const [x, y] = [exposureOf(basis, a), exposureOf(basis, b)];
+    const [x, y] = [divisorOf(basis, a), divisorOf(basis, b)];
     return {
         basis, a, b,
-        scale: { a: inverse(divisorOf(basis, a)), b: inverse(divisorOf(basis, b)) },
+        scale: { a: inverse(x), b: inverse(y) },
         exposure: { a: x, b: y },
     };
 }
@@ -88,28 +88,17 @@ function divisorOf(basis: Basis, selection: Selection): number {
     }
 }
 
-/* As the divisor, but in events where it is one of values. */
-function exposureOf(basis: Basis, selection: Selection): number {
-    return basis === "share" ? selection.totalEvents : divisorOf(basis, selection);
-}
-
 function inverse(value: number): number {
     return value > 0 ? 1 / value : 0;
 }
 
-export function difference(comparison: Comparison, a: number, b: number,
-                           eventsA: number, eventsB: number): Difference {
-    const { scale } = comparison;
-    const [x, y] = [a * scale.a, b * scale.b];
-    return { a: x, b: y, delta: y - x,
-             verdict: verdict(comparison, x, y, eventsA, eventsB) };
+export function difference({ scale, exposure }: Comparison, a: Sum, b: Sum): Difference {
+    const [x, y] = [a.value * scale.a, b.value * scale.b];
+    const changed = x !== y && isSignificant(a, b, exposure.a, exposure.b);
+    return { a: x, b: y, delta: y - x, verdict: changed ? changeOf(x, y) : "same" };
 }
 
-function verdict({ exposure }: Comparison, a: number, b: number,
-                 eventsA: number, eventsB: number): Verdict {
-    if (a === b || !isSignificant(eventsA, eventsB, exposure.a, exposure.b)) {
-        return "same";
-    }
+function changeOf(a: number, b: number): Verdict {
     if (a === 0 || b === 0) {
         return a === 0 ? "new" : "gone";
     }
@@ -121,16 +110,18 @@ export function comparedFunctions(comparison: Comparison): ComparedFunction[] {
     const a = functionValues(comparison.a);
     const b = functionValues(comparison.b);
     const found: ComparedFunction[] = [];
+    const self = ({ self, selfSquares }: FunctionValues, frame: number): Sum =>
+        ({ value: self[frame]!, squares: selfSquares[frame]! });
+    const total = ({ total, totalSquares }: FunctionValues, frame: number): Sum =>
+        ({ value: total[frame]!, squares: totalSquares[frame]! });
     for (let frame = 0; frame < a.total.length; frame++) {
         if (a.total[frame] === 0 && b.total[frame] === 0) {
             continue;
         }
         found.push({
             frame,
-            self: difference(comparison, a.self[frame]!, b.self[frame]!,
-                             a.selfEvents[frame]!, b.selfEvents[frame]!),
-            total: difference(comparison, a.total[frame]!, b.total[frame]!,
-                              a.totalEvents[frame]!, b.totalEvents[frame]!),
+            self: difference(comparison, self(a, frame), self(b, frame)),
+            total: difference(comparison, total(a, frame), total(b, frame)),
         });
     }
     return found.sort((x, y) => Math.abs(y.self.delta) - Math.abs(x.self.delta));
@@ -145,7 +136,7 @@ export interface Headline {
 export function headline(comparison: Comparison, functions: ComparedFunction[],
                          frames: FrameTable): Headline {
     const { a, b } = comparison;
-    const whole = difference(comparison, a.total, b.total, a.totalEvents, b.totalEvents);
+    const whole = difference(comparison, wholeOf(a), wholeOf(b));
     const top = functions.find(({ frame, self }) => self.verdict !== "same"
         && !isMarker(frames.frames[frame]!.name));
     if (top === undefined) {

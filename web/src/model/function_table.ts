@@ -8,18 +8,19 @@ export interface FunctionValues {
     /* by frame; a frame that is not there has 0 */
     readonly self: Float64Array;
     readonly total: Float64Array;
-    readonly selfEvents: Float64Array;
-    readonly totalEvents: Float64Array;
+    /* of the events' values, see Selection */
+    readonly selfSquares: Float64Array;
+    readonly totalSquares: Float64Array;
 }
 
 export function functionValues(selection: Selection): FunctionValues {
-    const { profile, values, events } = selection;
+    const { profile, values, squares } = selection;
     const frames = profile.frames.frames.length;
     const found = {
         self: new Float64Array(frames),
         total: new Float64Array(frames),
-        selfEvents: new Float64Array(frames),
-        totalEvents: new Float64Array(frames),
+        selfSquares: new Float64Array(frames),
+        totalSquares: new Float64Array(frames),
     };
     /* by frame, the last sample that it was counted for: recursion counts once */
     const seen = new Int32Array(frames).fill(-1);
@@ -35,12 +36,12 @@ export function functionValues(selection: Selection): FunctionValues {
             if (seen[frame] !== i) {
                 seen[frame] = i;
                 found.total[frame]! += value;
-                found.totalEvents[frame]! += events[i]!;
+                found.totalSquares[frame]! += squares[i]!;
             }
         }
         const leaf = profile.stacks[end - 1]!;
         found.self[leaf]! += value;
-        found.selfEvents[leaf]! += events[i]!;
+        found.selfSquares[leaf]! += squares[i]!;
     }
     return found;
 }

@@ -7,6 +7,7 @@
 import { type LabelFilter, passesFilters } from "./label_filter";
 import type { Profile } from "./profile";
 import { servedRequests } from "./request_counts";
+import type { Sum } from "./sampling_noise";
 
 export interface Selection {
     readonly profile: Profile;
@@ -17,8 +18,11 @@ export interface Selection {
     readonly values: Float64Array;
     /* events seen, for each sample; see seenEvents() */
     readonly events: Float64Array;
+    /* the events' values squared and summed, for each sample */
+    readonly squares: Float64Array;
     readonly total: number;
     readonly totalEvents: number;
+    readonly totalSquares: number;
     /* that were served for it; null if the profile does not say */
     readonly requests: number | null;
 }
@@ -29,11 +33,21 @@ export function select(profile: Profile, type: number,
     const values = profile.values[type]!.map(
         (value, i) => (passes[profile.labels[i]!] ? value : 0));
     const events = seenEvents(profile, type, values);
+    const squares = values.map((value, i) => squaresOf(value, events[i]!));
     return {
-        profile, type, filters, values, events,
-        total: sum(values), totalEvents: sum(events),
+        profile, type, filters, values, events, squares,
+        total: sum(values), totalEvents: sum(events), totalSquares: sum(squares),
         requests: servedRequests(profile.requests, filters),
     };
+}
+
+export function wholeOf({ total, totalSquares }: Selection): Sum {
+    return { value: total, squares: totalSquares };
+}
+
+/* The events of a sample are one by one not known: they count as alike. */
+function squaresOf(value: number, events: number): number {
+    return events > 0 ? value * value / events : value * value;
 }
 
 /*

@@ -4,7 +4,7 @@
  * A profile counts events: samples of CPU or wall time, stalls, sampled
  * allocations. Seen at random, the number of them in a function over a window
  * is Poisson with mean rate * exposure, where the exposure is what the
- * comparison divides by: requests, seconds, or the profile's whole count. If
+ * comparison divides by: requests, seconds, or the profile's whole. If
  * the rate is the same in A and B, then of the n = a + b events that both saw,
  * those of A are binomial (Przyborowski and Wilenski, 1940):
  *
@@ -15,6 +15,12 @@
  * as changed. From n = 1000 on the tail is that of the normal distribution
  * with continuity correction, which then differs by less than 1 % of the
  * standard deviation.
+ *
+ * What is shown are sums of the events' values: times, bytes. If nothing
+ * changed, each event, of whatever value x, is of A with that p, so that the
+ * sum of A has mean p * sum(x) and variance p * (1 - p) * sum(x^2). That is as
+ * of n = sum(x)^2 / sum(x^2) events of one value, shared between A and B as the
+ * value is; where all x are alike, as in CPU profiles, they are the events.
  */
 
 export const SIGNIFICANT = 0.001;
@@ -34,9 +40,35 @@ export function chance(a: number, b: number, exposureA: number,
     return Math.min(1, 2 * tail);
 }
 
-export function isSignificant(a: number, b: number, exposureA: number,
+/* A sum of events' values. */
+export interface Sum {
+    readonly value: number;
+    /* the sum of their squares, an estimate of its variance */
+    readonly squares: number;
+}
+
+const NOTHING: Sum = { value: 0, squares: 0 };
+
+/* Two-sided p-value of two sums at these exposures. */
+export function chanceOfSums(a: Sum, b: Sum, exposureA: number,
+                             exposureB: number): number {
+    /* -3 to 5 is more than 0 to 5, and more than -3 to 0 */
+    if (a.value * b.value < 0) {
+        return Math.min(chanceOfSums(a, NOTHING, exposureA, exposureB),
+                        chanceOfSums(NOTHING, b, exposureA, exposureB));
+    }
+    const squares = a.squares + b.squares;
+    if (squares === 0) {
+        return 1;
+    }
+    const [x, y] = [Math.abs(a.value), Math.abs(b.value)];
+    const perValue = (x + y) / squares;
+    return chance(x * perValue, y * perValue, exposureA, exposureB);
+}
+
+export function isSignificant(a: Sum, b: Sum, exposureA: number,
                               exposureB: number): boolean {
-    return chance(a, b, exposureA, exposureB) < SIGNIFICANT;
+    return chanceOfSums(a, b, exposureA, exposureB) < SIGNIFICANT;
 }
 
 /*

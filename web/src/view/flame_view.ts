@@ -208,8 +208,7 @@ export function nodeDifference(comparison: Comparison, tree: CallTree,
     }
     let found = known.get(node);
     if (found === undefined) {
-        found = difference(comparison, tree.totals[0][node]!, tree.totals[1][node]!,
-                           tree.events[0][node]!, tree.events[1][node]!);
+        found = difference(comparison, tree.sum(0, node), tree.sum(1, node));
         known.set(node, found);
     }
     return found;

@@ -233,6 +233,7 @@ export function helpView(): TemplateResult {
             rate did not change, the events of A among the n = a + b that both saw are
             binomial with p = exposure A / (exposure A + exposure B), the exposure being what
             values are divided by. A difference counts where twice the smaller tail is under
-            0.001.</p>
+            0.001. Where events differ in their value x, bytes or the time of a stall, n is
+            (Σx)² / Σx², and A and B have as much of it as of the value.</p>
         <form method="dialog"><button>Close</button></form>`;
 }

@@ -46,7 +46,7 @@ test("a recursive function counts each stack once, from its outermost call", () 
     const values = functionValues(selection);
     const of = (name: string): number[] => {
         const frame = selection.profile.frames.find(name, "")!;
-        return [values.selfEvents[frame]!, values.totalEvents[frame]!];
+        return [values.self[frame]! / 1e7, values.total[frame]! / 1e7];
     };
     assert.deepEqual([of("m"), of("r"), of("x")], [[0, 5], [4, 5], [1, 1]]);
 });

@@ -7,7 +7,7 @@ import { FrameTable } from "../../src/model/frame_table";
 import { sentence } from "../../src/model/headline_text";
 import { passesFilters } from "../../src/model/label_filter";
 import { select, type Selection } from "../../src/model/sample_selection";
-import { chance, isSignificant } from "../../src/model/sampling_noise";
+import { chance, chanceOfSums, isSignificant } from "../../src/model/sampling_noise";
 import { cpu, made } from "./made_profile";
 
 function compared(a: Record<string, number>, b: Record<string, number>, basis: Basis,
@@ -158,24 +158,85 @@ test("exact and normal p-values agree where one takes over", () => {
     }
 });
 
-test("equal rates are called different less than once in 500 times", () => {
-    let state = 7;
-    const next = (): number => {
+function random(seed: number): () => number {
+    let state = seed;
+    return () => {
         state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
         return (state + 0.5) / 2 ** 32;
     };
-    const poisson = (mean: number): number => {
-        let n = 0;
-        for (let p = next(); p > Math.exp(-mean); p *= next()) {
-            n++;
-        }
-        return n;
-    };
+}
+
+function poisson(next: () => number, mean: number): number {
+    let n = 0;
+    for (let p = next(); p > Math.exp(-mean); p *= next()) {
+        n++;
+    }
+    return n;
+}
+
+test("equal rates are called different less than once in 500 times", () => {
+    const next = random(7);
     let wrong = 0;
     for (let i = 0; i < 20000; i++) {
-        wrong += isSignificant(poisson(8), poisson(24), 100, 300) ? 1 : 0;
+        const [a, b] = [poisson(next, 8), poisson(next, 24)];
+        wrong += isSignificant({ value: a, squares: a }, { value: b, squares: b }, 100, 300)
+            ? 1 : 0;
     }
     assert.ok(wrong < 40, `${wrong} of 20000`);
+});
+
+/* Allocations per request, each sampled; of stack -> objects, bytes. */
+function heaps(a: Record<string, [number, number]>, b: Record<string, [number, number]>) {
+    const frames = new FrameTable();
+    const [x, y] = [a, b].map(stacks => select(made(
+        Object.entries(stacks).map(([stack, values]) => ({ stack, values })), {
+            types: [["alloc_objects", "count"], ["alloc_space", "bytes"]],
+            period: 1, periodType: ["space", "bytes"], comments: ["requests=1"],
+        }, frames), 1, [])) as [Selection, Selection];
+    const comparison = compare("request", x, y);
+    const functions = comparedFunctions(comparison);
+    const verdictOf = (name: string) =>
+        functions.find(f => frames.frames[f.frame]!.name === name)!.self.verdict;
+    return { verdictOf, found: headline(comparison, functions, frames) };
+}
+
+test("as many objects of ten times the bytes are more", () => {
+    const { verdictOf, found } = heaps({ f: [100, 4e6], same: [100, 4e6] },
+                                       { f: [100, 40e6], same: [100, 4e6] });
+    assert.equal(verdictOf("f"), "more");
+    assert.equal(verdictOf("same"), "same");
+    assert.equal(found.function!.name, "f");
+    assert.equal(found.whole.verdict, "more");
+});
+
+test("more objects of as many bytes in all are the same", () => {
+    assert.equal(heaps({ f: [1000, 4e6] }, { f: [100, 4e6] }).verdictOf("f"), "same");
+});
+
+test("one event of a huge value is within chance", () => {
+    const { verdictOf } = heaps({ f: [1, 1], many: [50, 5e3] }, { f: [1, 1e9], many: [50, 5e3] });
+    assert.equal(verdictOf("f"), "same");
+});
+
+test("sums are judged as counts are where all events have one value", () => {
+    for (const [a, b] of [[0, 5], [3, 9], [30, 2], [600, 700]] as const) {
+        const sum = (n: number) => ({ value: n * 1e7, squares: n * 1e14 });
+        assert.equal(chanceOfSums(sum(a), sum(b), 1, 3), chance(a, b, 1, 3), `${a}, ${b}`);
+    }
+});
+
+test("equal rates of values that differ are called different as seldom", () => {
+    const next = random(11);
+    const sum = (rate: number): { value: number; squares: number } => {
+        const events = Array.from({ length: poisson(next, rate) }, () => -Math.log(next()));
+        return { value: events.reduce((x, y) => x + y, 0),
+                 squares: events.reduce((x, y) => x + y * y, 0) };
+    };
+    let wrong = 0;
+    for (let i = 0; i < 5000; i++) {
+        wrong += isSignificant(sum(20), sum(60), 100, 300) ? 1 : 0;
+    }
+    assert.ok(wrong < 15, `${wrong} of 5000`);
 });
 
 test("of heap profiles the events are what was sampled, not what it stands for", () => {
