@@ -43,6 +43,7 @@ export class CallTree {
     readonly squares: Columns;
     /* of the node alone: paths that end here */
     readonly self: Columns;
+    /* as wide as it is drawn: paths of less than nothing have no width */
     readonly weight: Float64Array;
     private readonly firstChild: Int32Array;
     private readonly nextSibling: Int32Array;
@@ -99,6 +100,10 @@ export class CallTree {
     addUp(scale: Scale): void {
         for (const side of [0, 1] as const) {
             this.totals[side].set(this.self[side]);
+            const by = side === 0 ? scale.a : scale.b;
+            for (let node = 0; node < this.size; node++) {
+                this.weight[node]! += Math.max(0, this.self[side][node]! * by);
+            }
             for (let node = this.size - 1; node > ROOT; node--) {
                 const parent = this.parent[node]!;
                 this.totals[side][parent]! += this.totals[side][node]!;
@@ -106,9 +111,8 @@ export class CallTree {
                 this.squares[side][parent]! += this.squares[side][node]!;
             }
         }
-        for (let node = 0; node < this.size; node++) {
-            this.weight[node] = this.totals[0][node]! * scale.a
-                + this.totals[1][node]! * scale.b;
+        for (let node = this.size - 1; node > ROOT; node--) {
+            this.weight[this.parent[node]!]! += this.weight[node]!;
         }
     }
 }

@@ -55,6 +55,9 @@ export function obstacle(basis: Basis, a: Selection, b: Selection): string | nul
     if (basis === "second" && (!(a.profile.duration > 0) || !(b.profile.duration > 0))) {
         return "a profile has no duration";
     }
+    if (basis === "share" && (a.total < 0 || b.total < 0)) {
+        return "the whole of a profile is less than nothing";
+    }
     return null;
 }
 

@@ -3,7 +3,7 @@
  */
 
 import type { Frame, FrameTable } from "./frame_table";
-import type { Selection } from "./sample_selection";
+import { type Selection, shareOf } from "./sample_selection";
 
 export type Matcher = (frame: Frame) => boolean;
 
@@ -47,5 +47,5 @@ export function matchedShare(selection: Selection, matched: Uint8Array): number 
             }
         }
     });
-    return selection.total === 0 ? 0 : found / selection.total;
+    return shareOf(selection, found);
 }

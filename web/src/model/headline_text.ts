@@ -70,6 +70,9 @@ function wholeText(comparison: Comparison, { a, b, verdict }: Difference): strin
     const subject = comparison.basis === "request" ? "A request"
         : comparison.basis === "second" ? "A second" : "The whole";
     const [x, y] = [amount(comparison, a), amount(comparison, b)];
+    if (a < 0 || b < 0) {
+        return ` ${subject} takes ${x} in A, ${y} in B.`;
+    }
     if (verdict === "same") {
         return ` ${subject} takes as much as before, as far as can be told: ${x}, ${y}.`;
     }

@@ -90,6 +90,11 @@ function joined(chunks: Uint8Array[], size: number): Uint8Array {
     return all;
 }
 
+/* An int64 of the message, which the parser gives as if it had no sign. */
+function signed(value: number | bigint): number {
+    return Number(typeof value === "bigint" ? BigInt.asIntN(64, value) : value);
+}
+
 class Decoder {
     private readonly strings: string[];
     /* location id -> its frames, the outermost inlined call first */
@@ -201,7 +206,7 @@ class Decoder {
 
     private values(type: number): Float64Array {
         return Float64Array.from(this.message.sample,
-            sample => Number(sample.value[type] ?? 0));
+            sample => signed(sample.value[type] ?? 0));
     }
 
     private labels(): Int32Array {
@@ -225,6 +230,6 @@ class Decoder {
         if (Number(label.str) !== 0) {
             return this.text(label.str);
         }
-        return `${label.num} ${this.text(label.numUnit)}`.trim();
+        return `${signed(label.num)} ${this.text(label.numUnit)}`.trim();
     }
 }

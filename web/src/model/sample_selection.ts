@@ -45,6 +45,11 @@ export function wholeOf({ total, totalSquares }: Selection): Sum {
     return { value: total, squares: totalSquares };
 }
 
+/* The part of the whole; 0 where the whole is nothing, or less. */
+export function shareOf({ total }: Selection, value: number): number {
+    return total > 0 ? value / total : 0;
+}
+
 /* The events of a sample are one by one not known: they count as alike. */
 function squaresOf(value: number, events: number): number {
     return events > 0 ? value * value / events : value * value;
@@ -54,6 +59,7 @@ function squaresOf(value: number, events: number): number {
  * CPU, wall and stall profiles count events beside their time. The values of
  * heap profiles are scaled up from what was sampled: of objects of s bytes,
  * one in 1/(1 - exp(-s/period)) was. Where neither is known, value/period.
+ * Less in use than before takes as many events as that much more.
  */
 function seenEvents(profile: Profile, type: number,
                     values: Float64Array): Float64Array {
@@ -61,15 +67,15 @@ function seenEvents(profile: Profile, type: number,
     const [objects, bytes] = heapPair(profile, type);
     if (objects !== undefined && bytes !== undefined && period > 0) {
         return values.map((value, i) => (value === 0 ? 0
-            : sampledObjects(objects[i]!, bytes[i]!, period)));
+            : sampledObjects(Math.abs(objects[i]!), Math.abs(bytes[i]!), period)));
     }
     const counted = types.findIndex(t => t.unit === "count");
     if (counted >= 0) {
         const counts = profile.values[counted]!;
-        return values.map((value, i) => (value === 0 ? 0 : counts[i]!));
+        return values.map((value, i) => (value === 0 ? 0 : Math.abs(counts[i]!)));
     }
     const perEvent = period > 0 && periodType.unit === types[type]!.unit ? period : 1;
-    return values.map(value => value / perEvent);
+    return values.map(value => Math.abs(value) / perEvent);
 }
 
 function heapPair(profile: Profile, type: number): (Float64Array | undefined)[] {

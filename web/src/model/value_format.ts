@@ -44,8 +44,8 @@ export function formatDelta(value: number, unit: string): string {
 }
 
 export function formatShare(share: number): string {
-    const percent = 100 * share;
-    return `${percent >= 99.95 || percent === 0
+    const percent = Math.abs(100 * share);
+    return `${minus(share)}${percent >= 99.95 || percent === 0
         ? percent.toFixed(0) : percent.toFixed(percent < 0.1 ? 2 : 1)} %`;
 }
 
@@ -54,7 +54,7 @@ export function formatShareDelta(delta: number): string {
 }
 
 export function formatCount(value: number): string {
-    return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+    return minus(value) + Math.round(Math.abs(value)).toString().replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /* "30 s", "5 min", "1 h" */
@@ -75,14 +75,19 @@ export function formatFactor(factor: number): string {
 }
 
 function signed(value: number, text: string): string {
-    return value === 0 ? text : `${value < 0 ? "−" : "+"}${text}`;
+    return value === 0 ? text : `${minus(value) || "+"}${text}`;
+}
+
+/* The minus of a number, not a hyphen. */
+function minus(value: number): string {
+    return value < 0 ? "−" : "";
 }
 
 function threeDigits(value: number): string {
     const size = Math.abs(value);
     if (size >= 1000) {
-        return (value < 0 ? "−" : "") + formatCount(size);
+        return formatCount(value);
     }
     const digits = size >= 100 ? 0 : size >= 10 ? 1 : 2;
-    return value.toFixed(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+    return minus(value) + size.toFixed(digits).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
 }

@@ -61,7 +61,7 @@ export function differencePaint({ a, b, verdict }: Difference, dark: boolean): P
                  text: dark ? LIGHT_TEXT : DARK_TEXT, hatched: false };
     }
     /* 0 at equal values, 1 where one of them is nothing */
-    const change = Math.abs(b - a) / (a + b);
+    const change = Math.abs(b - a) / (Math.abs(a) + Math.abs(b));
     const whole = verdict === "new" || verdict === "gone";
     const step = whole ? 3 : Math.min(2, Math.floor(change * 3));
     const scale = b > a ? MORE : LESS;

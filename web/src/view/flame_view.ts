@@ -72,7 +72,7 @@ export class FlameViews {
             return NONE;
         }
         const totals = model.functions(main).total;
-        if (named !== NONE && ((totals[named] ?? 0) > 0
+        if (named !== NONE && ((totals[named] ?? 0) !== 0
             || compared.some(({ frame }) => frame === named))) {
             return named;
         }
@@ -93,7 +93,7 @@ export class FlameViews {
     private names(): string[] {
         const { model, main } = this.context;
         const { total } = model.functions(main!);
-        return model.frames.frames.filter((_, frame) => (total[frame] ?? 0) > 0)
+        return model.frames.frames.filter((_, frame) => (total[frame] ?? 0) !== 0)
             .map(frame => frame.name).slice(0, 1000);
     }
 

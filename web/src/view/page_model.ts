@@ -14,7 +14,7 @@ import { type FunctionValues, functionValues } from "../model/function_table";
 import type { PageState, SideState } from "../model/page_state";
 import { type Kind, kindType } from "../model/profile_kind";
 import { type Loaded, offeredKinds, type Recording, Recordings } from "../model/recordings";
-import { select, type Selection } from "../model/sample_selection";
+import { select, type Selection, shareOf } from "../model/sample_selection";
 import { LibraryColours } from "./flame_colours";
 
 export interface Search {
@@ -98,7 +98,7 @@ export class PageModel {
                 sums.set(library, (sums.get(library) ?? 0) + value);
             });
             return [...sums].filter(([, sum]) => sum > 0).sort(([, x], [, y]) => y - x)
-                .map(([name, sum]) => ({ name, share: sum / selection.total }));
+                .map(([name, sum]) => ({ name, share: shareOf(selection, sum) }));
         });
     }
 

@@ -8,6 +8,7 @@ import { type CallTree, ROOT } from "../model/call_tree";
 import { hasHistory } from "../model/endpoint";
 import { amount } from "../model/headline_text";
 import { COLOURS, VIEWS, type View } from "../model/page_state";
+import { shareOf } from "../model/sample_selection";
 import { formatShare, formatValue } from "../model/value_format";
 import { nodeDifference } from "./flame_view";
 import { type Context, type SideName, unitOf } from "./page_context";
@@ -82,7 +83,7 @@ export function missingView(context: Context): TemplateResult | null {
     if (missing.length > 0) {
         return html`${missing.map(([name, side]) => waitView(context, name, side))}`;
     }
-    if (context.main!.total === 0 && context.comparison === null) {
+    if (context.main!.totalEvents === 0 && context.comparison === null) {
         return emptyView(context);
     }
     return null;
@@ -200,7 +201,7 @@ function singleText(tree: CallTree, node: number, main: Main): string {
     const total = tree.totals[0][node]!;
     const self = tree.self[0][node]!;
     const unit = unitOf(main);
-    return `${formatValue(total, unit)} (${formatShare(total / main.total)}), `
+    return `${formatValue(total, unit)} (${formatShare(shareOf(main, total))}), `
         + `self ${formatValue(self, unit)}, ${tree.events[0][node]!.toFixed(0)} samples`;
 }
 

@@ -5,6 +5,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Comparison, Difference } from "../model/comparison";
 import { amount } from "../model/headline_text";
+import { shareOf } from "../model/sample_selection";
 import { formatDelta, formatShare, formatShareDelta, formatValue } from "../model/value_format";
 import { type Context, unitOf } from "./page_context";
 
@@ -108,7 +109,6 @@ function nameColumns(context: Pick<Context, "actions">): [Column, Column] {
 function singleColumns(context: Context): Column[] {
     const main = context.main!;
     const unit = unitOf(main);
-    const share = (value: number): number => (main.total === 0 ? 0 : value / main.total);
     const [name, library] = nameColumns(context);
     const column = (id: "self" | "total", title: string, hint: string): Column[] => [{
         id, title, hint,
@@ -117,8 +117,8 @@ function singleColumns(context: Context): Column[] {
     }, {
         id: `${id}-share`, title: "%", hint: `${title}, of the whole`,
         key: row => row[id].a,
-        cell: row => html`<span class="meter" .style=${`--part:${share(row[id].a)}`}
-            >${formatShare(share(row[id].a))}</span>`,
+        cell: row => html`<span class="meter" .style=${`--part:${Math.max(0, shareOf(main, row[id].a))}`}
+            >${formatShare(shareOf(main, row[id].a))}</span>`,
     }];
     return [name, ...column("self", "Self", "In the function itself"),
             ...column("total", "Total", "In the function and what it calls"), library];

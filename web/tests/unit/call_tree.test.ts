@@ -128,6 +128,21 @@ test("what is too narrow is left out with all below it", () => {
     assert.equal(boxAt(layOut(built, ROOT, 500, 1), 1, 499.9), undefined);
 });
 
+test("what is less than nothing has a value but no width, and the rest still nests", () => {
+    const selection = cpu({ "main;kept": 5, "main;freed": -3, "main;freed;more": 2, "gone": -4 });
+    const built = buildTree([selection], "callees", ONE);
+    const main = built.children(ROOT)[0]!;
+    assert.equal(built.totals[0][ROOT], 0);
+    assert.equal(built.totals[0][main], 4e7);
+    assert.deepEqual([...built.weight].sort((x, y) => x - y), [0, 2e7, 2e7, 5e7, 7e7, 7e7]);
+    checkLayout(built, 1000);
+    assert.deepEqual(layOut(built, ROOT, 700, 1).boxes.map(({ x, width }) =>
+        [Math.round(x), Math.round(width)]),
+                     [[0, 700], [0, 700], [0, 500], [500, 200], [500, 200]]);
+    const freed = selection.profile.frames.find("freed", "")!;
+    assert.equal(functionValues(selection).self[freed], -3e7);
+});
+
 test("an empty profile has nothing to draw", () => {
     assert.deepEqual(layOut(buildTree([cpu({})], "callees", ONE), ROOT, 500, 1).boxes, []);
 });

@@ -213,6 +213,25 @@ test("more objects of as many bytes in all are the same", () => {
     assert.equal(heaps({ f: [1000, 4e6] }, { f: [100, 4e6] }).verdictOf("f"), "same");
 });
 
+test("from less than nothing to more is judged by either alone", () => {
+    const { verdictOf, found } = heaps(
+        { f: [-50, -5e6], g: [-2, -2e5], freed: [-50, -5e6], big: [400, 4e7] },
+        { f: [50, 5e6], g: [2, 2e5], big: [-400, -4e7] });
+    assert.deepEqual(["f", "g", "freed", "big"].map(verdictOf), ["more", "same", "gone", "less"]);
+    assert.equal(found.function!.name, "big");
+});
+
+test("there is no share of less than nothing", () => {
+    const [a, b] = [cpu({ f: -5 }), cpu({ f: 5 })];
+    assert.match(obstacle("share", a, b)!, /less than nothing/);
+    assert.equal(usableBasis(null, a, b), "absolute");
+    const comparison = compare("absolute", a, b);
+    const { before, after } = sentence(comparison,
+                                       headline(comparison, [], a.profile.frames));
+    assert.equal(before + after, "No function changed by more than chance explains."
+        + " The whole takes −50 ms in A, 50 ms in B.");
+});
+
 test("one event of a huge value is within chance", () => {
     const { verdictOf } = heaps({ f: [1, 1], many: [50, 5e3] }, { f: [1, 1e9], many: [50, 5e3] });
     assert.equal(verdictOf("f"), "same");

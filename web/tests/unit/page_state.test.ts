@@ -65,6 +65,9 @@ test("numbers have three digits and the unit that fits", () => {
     assert.equal(formatValue(0.25, "count"), "0.25");
     assert.equal(formatDelta(-6170000, "nanoseconds"), "−6.17 ms");
     assert.equal(formatDelta(5, "count"), "+5");
+    assert.equal(formatValue(-1536, "bytes"), "−1.5 KiB");
+    assert.equal(formatValue(-1234567, "count"), "−1,234,567");
+    assert.equal(formatShare(-0.5), "−50.0 %");
     assert.equal(formatShare(0.8654), "86.5 %");
     assert.equal(formatShare(1), "100 %");
     assert.equal(formatShare(0.0004), "0.04 %");

@@ -29,6 +29,14 @@ test("the last sample type is the default unless one is named", () => {
     assert.equal(made([], { defaultType: "samples" }).defaultType, 0);
 });
 
+test("values and labels below 0 are read as such", () => {
+    const profile = made([{ stack: "f", values: [-3, -3 * 2 ** 40], labels: { size: -7 } },
+                          { stack: "g", values: [2 ** 40, -1] }]);
+    assert.deepEqual(profile.values.map(column => [...column]),
+                     [[-3, 2 ** 40], [-3 * 2 ** 40, -1]]);
+    assert.deepEqual([...labelValues(profile).get("size")!.keys()], ["-7"]);
+});
+
 test("labels are kept, strings and numbers, and counted by value", () => {
     const profile = made([
         { stack: "a", values: [1, 1], labels: { location: "/b", size: 7 } },
