@@ -35,6 +35,8 @@ export interface Recording {
     readonly errors: Map<string, string>;
     /* the bytes of one kind from the endpoint; null where there is no more */
     readonly fetch: ((kind: Kind, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>) | null;
+    /* whether fetch can have that kind */
+    readonly has: (kind: Kind) => boolean;
     /* seconds that a fetch waits for a window to pass */
     readonly wait: number;
     readonly command: (kind: Kind) => string;
@@ -84,8 +86,8 @@ export class Recordings {
 
     /* Loads one kind unless it is there or on its way. */
     async load(recording: Recording, kind: Kind): Promise<void> {
-        if (recording.fetch === null || recording.loaded.has(kind.id)
-            || recording.loading.has(kind.id) || kind.path === "") {
+        if (recording.fetch === null || !recording.has(kind)
+            || recording.loaded.has(kind.id) || recording.loading.has(kind.id)) {
             return;
         }
         const abort = new AbortController();
@@ -130,7 +132,7 @@ export class Recordings {
         }
         const path = (kind: Kind): string => {
             const parameters = [
-                ...(kind.instant && how !== "before" ? [] : [query.parameters(seconds)]),
+                ...(kind.instant ? [] : [query.parameters(seconds)]),
                 ...(worker === undefined ? [] : [`worker=${worker}`]),
             ];
             return [kind.path, ...(parameters.length > 0 ? [parameters.join("&")] : [])].join("?");
@@ -138,13 +140,15 @@ export class Recordings {
         const of = worker === undefined ? "" : `, worker ${worker}`;
         return this.push(id, query.title(seconds) + of,
             (kind, signal) => endpoint.fetch(path(kind), signal),
-            how === "live" ? seconds : 0, kind => endpoint.command(path(kind)));
+            how === "live" ? seconds : 0, kind => endpoint.command(path(kind)),
+            kind => kind.path !== "" && (how !== "before" || !kind.instant));
     }
 
     private push(id: string, title: string, fetch: Recording["fetch"], wait: number,
-                 command: Recording["command"]): Recording {
+                 command: Recording["command"],
+                 has = (kind: Kind): boolean => fetch !== null && kind.path !== ""): Recording {
         const recording: Recording = {
-            id, title, fetch, wait, command,
+            id, title, fetch, wait, command, has,
             loaded: new Map(), loading: new Map(), errors: new Map(),
         };
         this.list.push(recording);
@@ -174,6 +178,23 @@ const QUERIES: Readonly<Record<string, Query>> = {
         },
     },
 };
+
+/* seconds */
+const PAST = [30, 300, 3600];
+
+/* What to offer of the past, as ids. What was in use before that was not kept:
+   there is but what it changed by, which does not compare with what is. */
+export function pastIds(kind: Kind): string[] {
+    return PAST.flatMap(seconds =>
+        [`last:${seconds}`, ...(kind.instant ? [] : [`before:${seconds}`])]);
+}
+
+/* The title of an id of pastIds(). */
+export function pastTitle(id: string): string {
+    const [how = "", seconds] = split(id);
+    return how === "last" ? `last ${formatSeconds(Number(seconds))}`
+        : QUERIES[how]!.title(Number(seconds));
+}
 
 /* The kinds to offer tabs for: those known, and what recordings have besides. */
 export function offeredKinds(recordings: readonly Recording[]): Kind[] {

@@ -9,14 +9,13 @@ import type { LabelFilter } from "../model/label_filter";
 import { hasHistory } from "../model/endpoint";
 import { sentence } from "../model/headline_text";
 import { labelValues } from "../model/profile";
-import { offeredKinds, type Recording } from "../model/recordings";
+import { offeredKinds, pastIds, pastTitle, type Recording } from "../model/recordings";
 import type { Selection } from "../model/sample_selection";
 import { formatClock, formatCount, formatSeconds, formatValue } from "../model/value_format";
 import { type Context, type SideName, unitOf } from "./page_context";
 import type { Side } from "./page_model";
 
 const WINDOWS = [10, 30, 300];
-const PAST = [30, 300, 3600];
 /* seconds, of one worker */
 const WORKER_WINDOW = 30;
 
@@ -120,10 +119,8 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
             ${workers.length < 2 ? nothing : group("Record now, one worker alone",
                 workers.map(({ pid }) => option(`new:live:${WORKER_WINDOW}@${pid}`,
                     `worker ${pid}, next ${formatSeconds(WORKER_WINDOW)}`)))}
-            ${history ? group("Already recorded by this nginx", PAST.flatMap(seconds => [
-                option(`new:last:${seconds}`, `last ${formatSeconds(seconds)}`),
-                option(`new:before:${seconds}`, `the ${formatSeconds(seconds)} before that`)]))
-                : nothing}
+            ${history ? group("Already recorded by this nginx", pastIds(context.kind).map(
+                id => option(`new:${id}`, pastTitle(id)))) : nothing}
             ${stored.length > 0 ? group("Stored by this nginx",
                 stored.filter(file => storedKind(file, context.kind.id))
                     .map(file => option(`store:${file}`, file))) : nothing}

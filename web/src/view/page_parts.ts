@@ -145,7 +145,7 @@ function waitView(context: Context, name: SideName, side: Side): TemplateResult 
         return html`<section class="wait"><p>Profile${label} is not here:
             ${state[name].source}. Choose another above.</p></section>`;
     }
-    return side.recording.fetch === null || kind.path === "" ? html`<section class="wait">
+    return !side.recording.has(kind) ? html`<section class="wait">
             <p>${side.recording.title} has no ${kind.title} profile. Choose another kind or
                 another profile above.</p></section>`
         : html`<section class="wait"><p>No ${kind.title} profile of this window.</p>

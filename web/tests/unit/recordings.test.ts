@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Endpoint } from "../../src/model/endpoint";
 import { FrameTable } from "../../src/model/frame_table";
 import { KINDS } from "../../src/model/profile_kind";
-import { Recordings } from "../../src/model/recordings";
+import { pastIds, Recordings } from "../../src/model/recordings";
 import { zipped } from "./made_profile";
 
 const [CPU, , , , INUSE] = KINDS as [typeof KINDS[0], unknown, unknown, unknown, typeof KINDS[0]];
@@ -46,6 +46,16 @@ test("each way to record asks for its window", async () => {
     const [, from, to] = /^profile\?from=(\d+)&to=(\d+)$/.exec(endpoint.asked.at(-1)!)!;
     assert.equal(Number(to) - Number(from), 60);
     assert.ok(Math.abs(Date.now() / 1000 - 60 - Number(to)) < 30);
+});
+
+test("what was in use before is not asked for: it would be a change, not a level", async () => {
+    const { endpoint, all } = recordings();
+    const before = all.open("before:300")!;
+    assert.ok(before.has(CPU) && !before.has(INUSE));
+    await all.load(before, INUSE);
+    assert.deepEqual([endpoint.asked, before.errors.size], [[], 0]);
+    assert.ok(pastIds(CPU).includes("before:300"));
+    assert.deepEqual(pastIds(INUSE), ["last:30", "last:300", "last:3600"]);
 });
 
 test("what is loaded is not asked for again, what is recorded again is new", async () => {
