@@ -60,22 +60,29 @@ export class Recordings {
 
     /* A new one of that id, even if there is one of it: it is later now. */
     record(id: string): Recording | undefined {
+        return this.make(this.free(id));
+    }
+
+    /* The id, with a number behind it if it is taken. */
+    private free(id: string): string {
         let free = id;
         for (let n = 2; this.find(free); n++) {
             free = `${id}:${n}`;
         }
-        return this.make(free);
+        return free;
     }
 
-    /* requests: what the profile served, if somebody else knows */
+    /* What is in the page or was opened; another one of the same id (a file's
+       name) stands beside the first. requests: what the profile served, if
+       somebody else knows. */
     async addBytes(id: string, title: string, fileName: string,
                    bytes: Uint8Array<ArrayBuffer>, requests = 0): Promise<Recording> {
         const read = await readProfile(bytes, this.frames);
         const profile = read.requests.all > 0 ? read
             : { ...read, requests: { all: requests, sets: [] } };
-        const recording = this.find(id) ?? this.push(id, title, null, 0,
-            () => `go tool pprof ${shellWord(fileName)}`);
-        recording.loaded.clear();
+        const unique = this.free(id);
+        const recording = this.push(unique, title + unique.slice(id.length).replace(":", " "),
+                                    null, 0, () => `go tool pprof ${shellWord(fileName)}`);
         for (const kind of kindsOf(profile)) {
             recording.loaded.set(kind.id, { profile, bytes, fileName });
         }

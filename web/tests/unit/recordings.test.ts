@@ -70,6 +70,18 @@ test("what is loaded is not asked for again, what is recorded again is new", asy
     assert.deepEqual(endpoint.asked, ["profile?last=30s", "profile?last=30s"]);
 });
 
+test("two files of one name are two recordings", async () => {
+    const { all } = recordings();
+    const open = (value: number) => all.addBytes("file:v.pb.gz", "v.pb.gz", "v.pb.gz",
+                                                 zipped([{ stack: "f", values: [value, 1] }]));
+    const [a, b] = [await open(1), await open(2)];
+    assert.deepEqual([a.id, b.id], ["file:v.pb.gz", "file:v.pb.gz:2"]);
+    assert.deepEqual([a.title, b.title], ["v.pb.gz", "v.pb.gz 2"]);
+    assert.equal(all.find(a.id), a);
+    assert.deepEqual([a, b].map(({ loaded }) => loaded.get("cpu")!.profile.values[0]![0]), [1, 2]);
+    assert.equal(b.loaded.get("cpu")!.fileName, "v.pb.gz");
+});
+
 test("what fails is an error in words, and can be tried again", async () => {
     let fails = true;
     const { all } = recordings(() => {
