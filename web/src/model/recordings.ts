@@ -23,7 +23,11 @@ export interface Loading {
     readonly since: number;
     readonly takes: number;
     readonly abort: AbortController;
+    /* when it is loaded, or there is an error */
+    readonly done: Promise<void>;
 }
+
+type Fetch = (kind: Kind, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>;
 
 export interface Recording {
     /* as in the URL: "live:30", "live:30@PID" of one worker, "last:300",
@@ -34,7 +38,7 @@ export interface Recording {
     readonly loading: Map<string, Loading>;
     readonly errors: Map<string, string>;
     /* the bytes of one kind from the endpoint; null where there is no more */
-    readonly fetch: ((kind: Kind, signal: AbortSignal) => Promise<Uint8Array<ArrayBuffer>>) | null;
+    readonly fetch: Fetch | null;
     /* whether fetch can have that kind */
     readonly has: (kind: Kind) => boolean;
     /* seconds that a fetch waits for a window to pass */
@@ -91,20 +95,32 @@ export class Recordings {
         return recording;
     }
 
-    /* Loads one kind unless it is there or on its way. */
+    /* Loads one kind unless it is there; if it is on its way, waits for that. */
     async load(recording: Recording, kind: Kind): Promise<void> {
-        if (recording.fetch === null || !recording.has(kind)
-            || recording.loaded.has(kind.id) || recording.loading.has(kind.id)) {
-            return;
+        const { fetch } = recording;
+        if (fetch !== null && recording.has(kind) && !recording.loaded.has(kind.id)) {
+            await (recording.loading.get(kind.id)?.done ?? this.begin(recording, kind, fetch));
         }
+    }
+
+    private begin(recording: Recording, kind: Kind, fetch: Fetch): Promise<void> {
         const abort = new AbortController();
         recording.errors.delete(kind.id);
+        const done = this.read(recording, kind, fetch, abort).then(() => {
+            recording.loading.delete(kind.id);
+            this.changed();
+        });
         recording.loading.set(kind.id, {
-            since: Date.now(), takes: kind.instant ? 0 : 1000 * recording.wait, abort,
+            since: Date.now(), takes: kind.instant ? 0 : 1000 * recording.wait, abort, done,
         });
         this.changed();
+        return done;
+    }
+
+    private async read(recording: Recording, kind: Kind, fetch: Fetch,
+                       abort: AbortController): Promise<void> {
         try {
-            const bytes = await recording.fetch(kind, abort.signal);
+            const bytes = await fetch(kind, abort.signal);
             const profile = await readProfile(bytes, this.frames);
             if (!kindsOf(profile).some(({ id }) => id === kind.id)) {
                 throw new ProfileError(`this has no ${kind.title} profile`);
@@ -115,8 +131,6 @@ export class Recordings {
             recording.errors.set(kind.id, abort.signal.aborted
                 ? "cancelled" : message(reason));
         }
-        recording.loading.delete(kind.id);
-        this.changed();
     }
 
     private make(id: string): Recording | undefined {
@@ -137,18 +151,39 @@ export class Recordings {
         if (query === undefined || !(seconds > 0) || (worker !== undefined && how !== "live")) {
             return undefined;
         }
+        const last = how === "before" ? this.latest(`last:${seconds}`) : undefined;
         const path = (kind: Kind): string => {
             const parameters = [
-                ...(kind.instant ? [] : [query.parameters(seconds)]),
+                ...(kind.instant ? [] : [query.parameters(seconds, startOf(last, kind, seconds))]),
                 ...(worker === undefined ? [] : [`worker=${worker}`]),
             ];
             return [kind.path, ...(parameters.length > 0 ? [parameters.join("&")] : [])].join("?");
         };
         const of = worker === undefined ? "" : `, worker ${worker}`;
         return this.push(id, query.title(seconds) + of,
-            (kind, signal) => endpoint.fetch(path(kind), signal),
+            async (kind, signal) => {
+                await this.loadBefore(last, kind);
+                signal.throwIfAborted();
+                return endpoint.fetch(path(kind), signal);
+            },
             how === "live" ? seconds : 0, kind => endpoint.command(path(kind)),
             kind => kind.path !== "" && (how !== "before" || !kind.instant));
+    }
+
+    /* The latest of that window, made if there is none. */
+    private latest(id: string): Recording | undefined {
+        return this.list.findLast(recording => windowId(recording.id) === id) ?? this.make(id);
+    }
+
+    /* The window that ends where `last` begins: that must be known. */
+    private async loadBefore(last: Recording | undefined, kind: Kind): Promise<void> {
+        if (last !== undefined) {
+            await this.load(last, kind);
+            const error = last.errors.get(kind.id);
+            if (error !== undefined) {
+                throw new Error(`${last.title}: ${error}`);
+            }
+        }
     }
 
     private push(id: string, title: string, fetch: Recording["fetch"], wait: number,
@@ -165,7 +200,8 @@ export class Recordings {
 
 interface Query {
     readonly title: (seconds: number) => string;
-    readonly parameters: (seconds: number) => string;
+    /* start: of the last window of that length, Unix seconds */
+    readonly parameters: (seconds: number, start: number) => string;
 }
 
 const QUERIES: Readonly<Record<string, Query>> = {
@@ -179,21 +215,31 @@ const QUERIES: Readonly<Record<string, Query>> = {
     },
     before: {
         title: seconds => `the ${formatSeconds(seconds)} before that`,
-        parameters: seconds => {
-            const now = Math.floor(Date.now() / 1000);
-            return `from=${now - 2 * seconds}&to=${now - seconds}`;
-        },
+        parameters: (seconds, start) => `from=${start - seconds}&to=${start}`,
     },
 };
 
+/* By nginx's own clock, which the browser's may not agree with. */
+function startOf(last: Recording | undefined, kind: Kind, seconds: number): number {
+    const time = last?.loaded.get(kind.id)?.profile.time ?? 0;
+    return Math.floor(time > 0 ? time / 1000 : Date.now() / 1000 - seconds);
+}
+
+/* An id without the number that tells those of one window apart. */
+export function windowId(id: string): string {
+    return /^\w+:\d+(?:@\d+)?/.exec(id)?.[0] ?? id;
+}
+
 /* seconds */
 const PAST = [30, 300, 3600];
+const HISTORY = 3600;
 
-/* What to offer of the past, as ids. What was in use before that was not kept:
-   there is but what it changed by, which does not compare with what is. */
+/* What to offer of the past, as ids: nginx keeps an hour. What was in use
+   before was not kept: there is but what it changed by, which does not compare
+   with what is. */
 export function pastIds(kind: Kind): string[] {
-    return PAST.flatMap(seconds =>
-        [`last:${seconds}`, ...(kind.instant ? [] : [`before:${seconds}`])]);
+    return PAST.flatMap(seconds => [`last:${seconds}`,
+        ...(kind.instant || 2 * seconds > HISTORY ? [] : [`before:${seconds}`])]);
 }
 
 /* The title of an id of pastIds(). */

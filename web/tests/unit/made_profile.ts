@@ -24,6 +24,8 @@ export interface MadeOptions {
     readonly period?: number;
     readonly periodType?: readonly [string, string];
     readonly seconds?: number;
+    /* of its start, Unix seconds */
+    readonly time?: number;
     readonly comments?: readonly string[];
     readonly defaultType?: string;
 }
@@ -80,7 +82,7 @@ export function encoded(samples: readonly MadeSample[], options: MadeOptions = {
         mapping: mappings, location: locations, function: functions, stringTable: strings,
         period: options.period ?? 1e7,
         periodType: valueType(options.periodType ?? ["cpu", "nanoseconds"]),
-        durationNanos: 1e9 * (options.seconds ?? 10), timeNanos: 1.7e18,
+        durationNanos: 1e9 * (options.seconds ?? 10), timeNanos: 1e9 * (options.time ?? 1.7e9),
         comment: (options.comments ?? []).map(text => strings.dedup(text)),
         defaultSampleType: strings.dedup(options.defaultType ?? ""),
     });

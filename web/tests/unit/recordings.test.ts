@@ -42,10 +42,41 @@ test("each way to record asks for its window", async () => {
                      ["profile?seconds=30&worker=4711", "heap?worker=4711"]);
     assert.match(one.title, /, worker 4711$/);
     assert.equal(all.open("last:30@4711"), undefined);
-    await all.load(all.open("before:60")!, CPU);
-    const [, from, to] = /^profile\?from=(\d+)&to=(\d+)$/.exec(endpoint.asked.at(-1)!)!;
-    assert.equal(Number(to) - Number(from), 60);
-    assert.ok(Math.abs(Date.now() / 1000 - 60 - Number(to)) < 30);
+});
+
+test("what is before the last window ends where that begins", async () => {
+    /* made profiles begin at 1.7e9 s */
+    const { endpoint, all } = recordings();
+    const before = all.open("before:60")!;
+    await Promise.all([all.load(before, CPU), all.load(all.open("last:60")!, CPU)]);
+    assert.deepEqual(endpoint.asked,
+                     ["profile?last=60s", "profile?from=1699999940&to=1700000000"]);
+    assert.equal(before.command(CPU),
+                 "go tool pprof 'http://host/debug/pprof/profile?from=1699999940&to=1700000000'");
+    assert.deepEqual(all.list.map(({ loading }) => loading.size), [0, 0]);
+});
+
+test("of two last windows it is before the latest", async () => {
+    const times = [1.7e9, 1.7e9 + 500];
+    const { endpoint, all } = recordings(() => zipped([{ stack: "f", values: [1, 1] }],
+                                                      { time: times.shift() ?? 0 }));
+    await all.load(all.record("last:60")!, CPU);
+    await all.load(all.record("last:60")!, CPU);
+    await all.load(all.record("before:60")!, CPU);
+    assert.equal(endpoint.asked.at(-1), "profile?from=1700000440&to=1700000500");
+});
+
+test("without the last window there is none before it", async () => {
+    const { endpoint, all } = recordings(() => { throw new Error("nginx says: no"); });
+    const before = all.open("before:60")!;
+    await all.load(before, CPU);
+    assert.match(before.errors.get("cpu")!, /^last 1 min, at .*: nginx says: no$/);
+    assert.deepEqual(endpoint.asked, ["profile?last=60s"]);
+});
+
+test("no window is offered that begins before what nginx keeps", () => {
+    assert.deepEqual(pastIds(CPU),
+                     ["last:30", "before:30", "last:300", "before:300", "last:3600"]);
 });
 
 test("what was in use before is not asked for: it would be a change, not a level", async () => {
