@@ -72,9 +72,7 @@ tags_print(const struct datadog_event   *event,
     tag_list_set(&list, "profile_seq", sequence);
 
     for (i = 0; i < settings->tags.n; i++) {
-        if (tag_list_get(&list, settings->tags.tags[i].name) == NULL
-            && strcmp(settings->tags.tags[i].name, "version") != 0
-            && strcmp(settings->tags.tags[i].name, "env") != 0) {
+        if (tag_list_get(&list, settings->tags.tags[i].name) == NULL) {
             tag_list_set(&list, settings->tags.tags[i].name,
                          settings->tags.tags[i].value);
         }

@@ -62,14 +62,6 @@ print_label(FILE *out, bool *first, const char *name, const char *value)
 }
 
 
-static bool
-is_said_already(const char *name)
-{
-    return strcmp(name, "service") == 0 || strcmp(name, "env") == 0
-           || strcmp(name, "version") == 0 || strcmp(name, "host") == 0;
-}
-
-
 char *
 pyroscope_push_query(const struct upload_settings *settings,
                      const char *version, int64_t start_ns, int64_t end_ns)
@@ -97,7 +89,7 @@ pyroscope_push_query(const struct upload_settings *settings,
     for (i = 0; i < settings->tags.n; i++) {
         tag = &settings->tags.tags[i];
 
-        if (!is_said_already(tag->name)) {
+        if (strcmp(tag->name, "host") != 0) {
             print_label(out, &first, tag->name, tag->value);
         }
     }

@@ -55,6 +55,22 @@ tag_list_get(const struct tag_list *list, const char *name)
 }
 
 
+void
+tag_list_remove(struct tag_list *list, const char *name)
+{
+    uint32_t i;
+
+    for (i = 0; i < list->n; i++) {
+        if (strcmp(list->tags[i].name, name) == 0) {
+            list->n--;
+            memmove(&list->tags[i], &list->tags[i + 1],
+                    (list->n - i) * sizeof(list->tags[0]));
+            return;
+        }
+    }
+}
+
+
 /* Ends the text before the white space at its end, and returns where it begins
    after that at its start. */
 static char *

@@ -40,6 +40,9 @@ void tag_list_set(struct tag_list *list, const char *name, const char *value);
 /* The value, or NULL. */
 const char *tag_list_get(const struct tag_list *list, const char *name);
 
+/* Removes the tag of that name, if there is one. */
+void tag_list_remove(struct tag_list *list, const char *name);
+
 /*
  * Sets the tags of a text as DD_TAGS has it: NAME:VALUE, between commas, or
  * between spaces where there is no comma. The texts are put into the arena.

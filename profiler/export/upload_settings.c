@@ -279,6 +279,40 @@ process_tags(struct block_arena *arena)
 }
 
 
+/* The unified names. They are no tags then: nobody has them twice, and what an
+   empty directive takes away is gone. */
+static void
+unified_make(struct upload_settings      *settings,
+             const struct nprof_identity *identity)
+{
+    size_t              i;
+    struct block_arena *arena = &settings->arena;
+
+    const struct {
+        const char  *directive;
+        const char  *variable;
+        const char  *tag;
+        const char **name;
+    } unified[] = {
+        {identity->service, "DD_SERVICE", "service", &settings->service},
+        {identity->env, "DD_ENV", "env", &settings->env},
+        {identity->version, "DD_VERSION", "version", &settings->version},
+    };
+
+    for (i = 0; i < sizeof(unified) / sizeof(unified[0]); i++) {
+        *unified[i].name = first_said(
+            arena, unified[i].directive,
+            environment_value(identity->environment, unified[i].variable),
+            tag_list_get(&settings->tags, unified[i].tag));
+        tag_list_remove(&settings->tags, unified[i].tag);
+    }
+
+    if (settings->service == NULL) {
+        settings->service = SERVICE_DEFAULT;
+    }
+}
+
+
 static int
 names_make(struct upload_settings      *settings,
            const struct nprof_identity *identity)
@@ -291,19 +325,7 @@ names_make(struct upload_settings      *settings,
         return -ENOMEM;
     }
 
-    settings->service = first_said(arena, identity->service,
-                                   environment_value(environment, "DD_SERVICE"),
-                                   tag_list_get(&settings->tags, "service"));
-    settings->env = first_said(arena, identity->env,
-                               environment_value(environment, "DD_ENV"),
-                               tag_list_get(&settings->tags, "env"));
-    settings->version = first_said(arena, identity->version,
-                                   environment_value(environment, "DD_VERSION"),
-                                   tag_list_get(&settings->tags, "version"));
-
-    if (settings->service == NULL) {
-        settings->service = SERVICE_DEFAULT;
-    }
+    unified_make(settings, identity);
 
     enabled = environment_value(environment, "DD_PROFILING_ENABLED");
     settings->activation

@@ -126,21 +126,36 @@ payload_write(void *data, const char *bytes, size_t len)
 }
 
 
-/* Nothing is set for an empty value. */
+/* Nothing is set for an empty value, nor in place of what is there: no key comes
+   twice. */
 static void
 meta_set(struct span_tags *tags, const char *key, const char *value)
 {
-    if (value != NULL && *value != '\0' && tags->n_meta < META_MAX) {
-        tags->meta[tags->n_meta++] = (struct meta){key, value};
+    uint32_t i;
+
+    if (value == NULL || *value == '\0' || tags->n_meta == META_MAX) {
+        return;
     }
+
+    for (i = 0; i < tags->n_meta; i++) {
+        if (strcmp(tags->meta[i].key, key) == 0) {
+            return;
+        }
+    }
+
+    tags->meta[tags->n_meta++] = (struct meta){key, value};
 }
 
 
-/* The same of what a client says, which may be no UTF-8. */
+/* The same of what a client or the configuration says, which may be no UTF-8. */
 static void
 meta_set_foreign(struct span_tags *tags, const char *key, const char *value)
 {
-    meta_set(tags, key, utf8_text(value, &tags->arena));
+    key = utf8_text(key, &tags->arena);
+
+    if (key != NULL) {
+        meta_set(tags, key, utf8_text(value, &tags->arena));
+    }
 }
 
 
@@ -203,8 +218,9 @@ set_passed(struct span_tags *tags, const struct span_record *record)
 }
 
 
-/* The request's labels, but for those that are not tags; two have names that
-   say more in a trace. */
+/* The request's labels, but for those that are the span's own: its resource, the
+   version, which is set, and the service, which is no tag. Two have names that say
+   more in a trace. */
 static void
 set_labels(struct span_tags *tags, uint32_t labels)
 {
@@ -220,6 +236,7 @@ set_labels(struct span_tags *tags, uint32_t labels)
         {"location", "nginx.location"},
         {NPROF_TRACE_ENDPOINT, NULL},
         {"version", NULL},
+        {"service", NULL},
     };
 
     for (label = label_set_first(labels); label != NULL;
@@ -239,6 +256,8 @@ set_labels(struct span_tags *tags, uint32_t labels)
 }
 
 
+/* The first that sets a key has it: what we know, then what travels with the
+   trace, the request's labels, and last the tags of the configuration. */
 static void
 set_meta(struct span_tags *tags, const struct upload_settings *identity,
          const struct span_record *record)
@@ -264,18 +283,18 @@ set_meta(struct span_tags *tags, const struct upload_settings *identity,
     meta_set(tags, "span.kind", "server");
 
     set_http(tags, record);
-    set_labels(tags, record->labels);
     set_passed(tags, record);
+    meta_set_foreign(tags, "_dd.origin", span_record_text(record, SPAN_ORIGIN));
+    meta_set(tags, "_dd.parent_id", span_record_text(record, SPAN_DD_PARENT));
+    meta_set(tags, "_dd.propagation_error", record->datadog_error);
+    meta_set(tags, "_dd.w3c_extraction_error", record->w3c_error);
+
+    set_labels(tags, record->labels);
 
     for (i = 0; i < identity->tags.n; i++) {
         meta_set_foreign(tags, identity->tags.tags[i].name,
                          identity->tags.tags[i].value);
     }
-
-    meta_set_foreign(tags, "_dd.origin", span_record_text(record, SPAN_ORIGIN));
-    meta_set(tags, "_dd.parent_id", span_record_text(record, SPAN_DD_PARENT));
-    meta_set(tags, "_dd.propagation_error", record->datadog_error);
-    meta_set(tags, "_dd.w3c_extraction_error", record->w3c_error);
 }
 
 

@@ -224,15 +224,19 @@ def test_an_agent_at_a_socket(nginx):
 
 
 def test_tags_and_ids_of_the_instance(nginx, agent):
-    configure(nginx, "", workers=2,
+    """No tag comes twice, whoever gives it."""
+    configure(nginx, "profiler_label env label;", workers=2,
               main="profiler_service web; profiler_tag team core;")
-    nginx.start(agent.environment(DD_TAGS="a:1,version:3"))
+    nginx.start(agent.environment(
+        DD_TAGS="a:1,version:3,env:other,service:other,runtime-id:other"))
     keep(nginx, 20)
     spans = agent.wait_spans(20)
     assert {s["service"] for s in spans} == {"web"}
-    assert {(s.meta["team"], s.meta["a"], s.meta["version"])
-            for s in spans} == {("core", "1", "3")}
+    assert {(s.meta["team"], s.meta["a"], s.meta["version"], s.meta["env"])
+            for s in spans} == {("core", "1", "3", "prod")}
+    assert all("service" not in s.meta for s in spans)
     runtime, = {s.meta["runtime-id"] for s in spans}
+    assert runtime != "other"
     nginx.reload(wait_for_old=True)
     keep(nginx, 1)
     assert agent.wait_spans(21)[-1].meta["runtime-id"] == runtime

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "export/runtime_id.h"
 #include "sample/label_set.h"
 #include "trace/endpoint_counts.h"
 #include "trace/trace_payload.h"
@@ -150,6 +151,90 @@ Test(trace_payload, a_span)
     cr_assert_eq(value_of(metrics, "_dd.agent_psr").via.f64, 0.5);
     cr_assert_eq(value_of(metrics, "upstream.response_time").via.f64, 0.25);
     cr_assert_eq(value_of(metrics, "_sampling_priority_v1").via.f64, 1);
+
+    msgpack_unpacked_destroy(&unpacked);
+    trace_payload_destroy(&payload);
+    free(record);
+}
+
+
+static bool
+same_text(msgpack_object a, msgpack_object b)
+{
+    return a.via.str.size == b.via.str.size
+           && memcmp(a.via.str.ptr, b.via.str.ptr, a.via.str.size) == 0;
+}
+
+
+static void
+expect_no_key_twice(msgpack_object map)
+{
+    uint32_t i, j;
+
+    cr_assert_eq(map.type, MSGPACK_OBJECT_MAP);
+
+    for (i = 0; i < map.via.map.size; i++) {
+        cr_assert_eq(map.via.map.ptr[i].key.type, MSGPACK_OBJECT_STR);
+
+        for (j = 0; j < i; j++) {
+            cr_expect(
+                !same_text(map.via.map.ptr[i].key, map.via.map.ptr[j].key),
+                "%.*s", (int) map.via.map.ptr[i].key.via.str.size,
+                map.via.map.ptr[i].key.via.str.ptr);
+        }
+    }
+}
+
+
+/* Tags, labels and what came with the trace may have the names of each other and
+   of ours. */
+Test(trace_payload, no_key_comes_twice)
+{
+    size_t                 i;
+    msgpack_object         span, meta;
+    msgpack_unpacked       unpacked;
+    struct span_record    *record = record_make("team=trace,runtime-id=trace");
+    struct trace_payload   payload;
+    struct upload_settings own = identity;
+
+    static const char *const names[]
+        = {"version", "env", "service", "runtime-id", "team", "span.kind"};
+
+    own.shared = upload_shared_get();
+    cr_assert_not_null(own.shared);
+    own.tags.tags[own.tags.n++] = (struct tag){"location", "tag"};
+    own.tags.tags[own.tags.n++] = (struct tag){"nginx.location", "tag"};
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        tag_list_set(&own.tags, names[i], "tag");
+        record->labels = label_set_with(record->labels, text(names[i]),
+                                        text("label"), false);
+    }
+
+    tag_list_remove(&own.tags, "service");
+    record->labels
+        = label_set_with(record->labels, text("location"), text("/"), false);
+
+    cr_assert_eq(trace_payload_init(&payload, &own), 0);
+    cr_assert(trace_payload_add(&payload, record));
+    trace_payload_finish(&payload);
+
+    msgpack_unpacked_init(&unpacked);
+    span = span_of(&payload, &unpacked, 0);
+    expect_no_key_twice(span);
+    expect_no_key_twice(value_of(span, "metrics"));
+
+    meta = value_of(span, "meta");
+    expect_no_key_twice(meta);
+    cr_expect(is_text(value_of(meta, "version"), "label"));
+    cr_expect(is_text(value_of(meta, "env"), "prod"));
+    cr_expect(is_text(value_of(meta, "span.kind"), "server"));
+    cr_expect(is_text(value_of(meta, "team"), "trace"));
+    cr_expect(is_text(value_of(meta, "nginx.location"), "/"));
+    cr_expect(is_text(value_of(meta, "location"), "tag"));
+    cr_expect_eq(value_of(meta, "runtime-id").via.str.size,
+                 RUNTIME_ID_SIZE - 1);
+    cr_expect_eq(value_of(meta, "service").type, MSGPACK_OBJECT_NIL);
 
     msgpack_unpacked_destroy(&unpacked);
     trace_payload_destroy(&payload);

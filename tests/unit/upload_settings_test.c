@@ -191,6 +191,7 @@ Test(upload_settings, names_by_precedence)
     cr_expect_str_eq(settings.service, "directive");
     cr_expect_str_eq(settings.env, "variable");
     cr_expect_str_eq(settings.version, "tag");
+    cr_expect_eq(settings.tags.n, 1);
     cr_expect_str_eq(tag_list_get(&settings.tags, "team"), "x:y");
     cr_expect_null(tag_list_get(&settings.tags, "bad"));
     cr_expect_null(tag_list_get(&settings.tags, "e"));
