@@ -24,22 +24,25 @@
 #define URL_MAX 512
 
 
+/* Ends the request where there is no room: the answer may be endless. */
 static size_t
 answer_write(char *bytes, size_t size, size_t n, void *data)
 {
-    size_t             len;
+    size_t             len, room;
     struct trace_post *post = data;
 
     len = size * n;
+    room = TRACE_ANSWER_MAX - post->answer_len;
 
-    if (len > TRACE_ANSWER_MAX - post->answer_len) {
-        return 0;
+    if (len > room) {
+        post->answer_cut = true;
+        len = room;
     }
 
     memcpy(post->answer + post->answer_len, bytes, len);
     post->answer_len += len;
 
-    return len;
+    return post->answer_cut ? 0 : len;
 }
 
 
@@ -200,6 +203,7 @@ trace_post_send(struct trace_post *post, const struct trace_payload *payload)
 
     status = 0;
     post->answer_len = 0;
+    post->answer_cut = false;
     strcpy(post->error, "no memory");
 
     headers = headers_make(post, payload);
@@ -217,7 +221,8 @@ trace_post_send(struct trace_post *post, const struct trace_payload *payload)
         post_wait(post);
         message = curl_multi_info_read(post->multi, &left);
 
-        if (message != NULL && message->data.result == CURLE_OK) {
+        if (message != NULL
+            && (message->data.result == CURLE_OK || post->answer_cut)) {
             curl_easy_getinfo(post->easy, CURLINFO_RESPONSE_CODE, &status);
             snprintf(post->error, sizeof(post->error), "HTTP status %ld",
                      status);

@@ -3,8 +3,9 @@
  * Requests to the agent, by libcurl. They wait, and their time is bounded; a
  * request can be cut short by another thread.
  *
- * The tracer's thread, but for what is said. What a post answers is bounded by
- * TRACE_ANSWER_MAX; redirects are not followed, and proxies are not used.
+ * The tracer's thread, but for what is said. Of an answer TRACE_ANSWER_MAX are
+ * read: what is longer is cut there, and its status counts. Redirects are not
+ * followed, and proxies are not used.
  */
 
 
@@ -28,9 +29,10 @@ struct trace_post {
     CURLM *multi;
     CURL  *easy;
 
-    /* The answer's body. */
+    /* The answer's body, or what is kept of it. */
     char   answer[TRACE_ANSWER_MAX];
     size_t answer_len;
+    bool   answer_cut;
 
     /* Why the last one failed. */
     char error[CURL_ERROR_SIZE];

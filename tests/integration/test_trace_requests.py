@@ -276,7 +276,7 @@ def close(handler):
 
 
 def flood(handler):
-    handler.send_response(200)
+    handler.send_response(500)
     handler.end_headers()
     for _ in range(1000):
         handler.wfile.write(b"x" * 65536)
@@ -308,6 +308,24 @@ def test_an_agent_that_fails(nginx, agent, answer):
     assert nginx.error_log().count("traces can't be sent") == 1
     if answer is None:
         agent.close = lambda: None
+
+
+def test_an_answer_that_is_too_long(nginx, agent):
+    """The spans were taken; rates that are not read whole do not count."""
+    configure(nginx, "")
+    rates = {"service:app,env:prod": 0.0}
+    rates.update((f"service:{n},env:prod", 1.0) for n in range(4000))
+    agent.answer = 200, json.dumps({"rate_by_service": rates}).encode()
+    assert len(agent.answer[1]) > 1 << 16
+    nginx.start(agent.environment())
+    for n in (1, 2):
+        keep(nginx, 5)
+        wait_until(lambda: status(nginx)["sent"] == 5 * n, "they are counted")
+    found = status(nginx)
+    assert found["failed"] == found["errors"] == 0
+    assert found["http_status"] == 200
+    assert {s.metrics["_sampling_priority_v1"] for s in agent.spans} == {1}
+    assert "traces can't be sent" not in nginx.error_log()
 
 
 def test_an_agent_that_comes_back(nginx, agent):
