@@ -30,8 +30,10 @@ struct period_export {
 
     struct profile_versions versions;
 
-    /* The version that is exported now. */
+    /* The version that is exported now; its number, once a target wants it. */
     uint32_t                    version;
+    bool                        numbered;
+    uint64_t                    sequence;
     struct block_arena          arena;
     struct stack_profile        selected[UPLOAD_PROFILES_MAX];
     const struct stack_profile *profiles[UPLOAD_PROFILES_MAX];
@@ -128,18 +130,31 @@ version_select(struct period_export *e, bool datadog)
 }
 
 
+/* The same for all targets: it is of the version and the period. */
+static uint64_t
+sequence_of(struct period_export *e)
+{
+    if (!e->numbered) {
+        e->sequence = upload_shared_sequence(e->settings->shared,
+                                             e->versions.versions[e->version]);
+        e->numbered = true;
+    }
+
+    return e->sequence;
+}
+
+
 static void
 datadog_export(struct period_export *e, uint32_t target)
 {
     struct datadog_event event;
-    const char          *version = e->versions.versions[e->version];
 
     if (e->n_profiles == 0) {
         return;
     }
 
-    event.version = version;
-    event.sequence = upload_shared_sequence(e->settings->shared, version);
+    event.version = e->versions.versions[e->version];
+    event.sequence = sequence_of(e);
     event.start_ns = e->period->start_ns;
     event.end_ns = e->period->end_ns;
     event.endpoints = e->period->endpoints;
@@ -215,6 +230,8 @@ upload_period_export(struct uploader              *uploader,
         if (e.versions.found[e.version] == 0 && e.versions.n > 1) {
             continue;
         }
+
+        e.numbered = false;
 
         for (target = 0; target < settings->n_targets; target++) {
             version_export(&e, target);

@@ -446,7 +446,28 @@ datadog_target(struct upload_settings *settings, struct upload_target *target,
 }
 
 
-/* A target is of the list once it is found good. */
+/* Whether one of the list is the same destination, credentials included. */
+static bool
+is_known(const struct upload_settings *settings,
+         const struct upload_target   *target)
+{
+    uint32_t                    i;
+    const struct upload_target *known;
+
+    for (i = 0; i < settings->n_targets; i++) {
+        known = &settings->targets[i];
+
+        if (known->kind == target->kind && strcmp(known->url, target->url) == 0
+            && strcmp(known->name, target->name) == 0) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* A target is of the list once it is found good; there it is but once. */
 static int
 targets_make(struct upload_settings      *settings,
              const struct nprof_identity *identity, const char *agent,
@@ -479,6 +500,10 @@ targets_make(struct upload_settings      *settings,
                    wanted->kind == NPROF_DATADOG ? "Datadog" : "Pyroscope",
                    error);
             rc = -EINVAL;
+            continue;
+        }
+
+        if (is_known(settings, target)) {
             continue;
         }
 

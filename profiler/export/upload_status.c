@@ -90,7 +90,8 @@ print_family(FILE *out, const char *name, const char *type, const char *help)
 }
 
 
-/* Whether a target before it has the same counters: given twice. */
+/* Whether a target before it has the same counters: only their credentials
+   differ, which are not shown. */
 static bool
 is_repeated(const struct upload_settings *settings, uint32_t i)
 {

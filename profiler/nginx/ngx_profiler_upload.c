@@ -10,6 +10,8 @@
 #include "ngx_profiler.h"
 
 
+static ngx_uint_t ngx_profiler_is_repeated(const ngx_array_t         *targets,
+                                           const struct nprof_target *target);
 static ngx_uint_t ngx_profiler_variable_is(const char *variable,
                                            const char *name);
 static ngx_int_t  ngx_profiler_keep_variables(ngx_cycle_t *cycle);
@@ -75,7 +77,34 @@ ngx_profiler_upload(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "has a URL that does not begin with http://, https:// or unix:";
     }
 
+    if (ngx_profiler_is_repeated(&pcf->targets, target)) {
+        return "is duplicate";
+    }
+
     return NGX_CONF_OK;
+}
+
+
+/* Whether a target before the last one is the same. */
+static ngx_uint_t
+ngx_profiler_is_repeated(const ngx_array_t         *targets,
+                         const struct nprof_target *target)
+{
+    const struct nprof_target *other;
+
+    for (other = targets->elts; other != target; other++) {
+        if (other->kind != target->kind) {
+            continue;
+        }
+
+        if (other->url == NULL || target->url == NULL
+                ? other->url == target->url
+                : ngx_strcmp(other->url, target->url) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -40,7 +40,11 @@ def uploads(nginx):
      "does not begin with http://"),
     ("profiler_upload off; profiler_upload datadog;", "is duplicate"),
     ("profiler_upload datadog; profiler_upload off;", "is duplicate"),
-    ("profiler_upload datadog; " * 9, "is given too often"),
+    ("profiler_upload datadog; " * 2, "is duplicate"),
+    ("profiler_upload pyroscope http://a; profiler_upload datadog http://a; "
+     "profiler_upload pyroscope http://a;", "is duplicate"),
+    ("".join(f"profiler_upload datadog http://{n};" for n in range(9)),
+     "is given too often"),
     ("profiler_service a; profiler_service b;", "is duplicate"),
     ("profiler_env a; profiler_env b;", "is duplicate"),
     ("profiler_version a; profiler_version b;", "is duplicate"),

@@ -97,6 +97,22 @@ def test_a_profile_for_each_version():
             assert counts[version] is None
 
 
+def test_destinations_get_the_same_numbers():
+    """Each of them all: one that is missing is a profile that was dropped."""
+    periods = 3
+    with Receiver() as one, Receiver() as other, Receiver() as third, Driver(
+            f"datadog={one.url}", f"pyroscope={third.url}",
+            f"datadog={other.url}") as driver:
+        driver.period(periods)
+        for receiver in (one, other):
+            found = {}
+            for upload in receiver.uploads(3 * periods):
+                found.setdefault(upload.tags.get("version"), []).append(
+                    int(upload.tags["profile_seq"]))
+            assert found == dict.fromkeys(("1.0.0", "2.0.0", None),
+                                          list(range(periods)))
+
+
 def test_pyroscope_push():
     """One type a push, names of labels that it takes, the version in the name
     of the application."""

@@ -245,6 +245,39 @@ Test(upload_settings, timeout)
 }
 
 
+/* However the address is written; credentials make another one. */
+Test(upload_settings, a_destination_is_there_once)
+{
+    static const char *const environment[] = {"OTHER=1", NULL};
+
+    struct nprof_target targets[] = {
+        {NPROF_DATADOG, NULL},
+        {NPROF_DATADOG, "http://a:1"},
+        {NPROF_DATADOG, "http://a:1/"},
+        {NPROF_DATADOG, "http://user:secret@a:1"},
+        {NPROF_PYROSCOPE, "http://a:1"},
+        {NPROF_DATADOG, "unix:/run/x.sock"},
+        {NPROF_DATADOG, "unix:/run/y.sock"},
+    };
+    struct nprof_identity identity = {
+        .environment = environment,
+        .targets = targets,
+        .n_targets = sizeof(targets) / sizeof(targets[0]),
+    };
+
+    cr_assert_eq(
+        upload_settings_make(&settings, &identity, message, sizeof(message)),
+        0);
+    cr_assert_eq(settings.n_targets, 5);
+    cr_expect_str_eq(settings.targets[1].url,
+                     "http://user:secret@a:1/profiling/v1/input");
+    cr_expect_eq(settings.targets[0].results, settings.targets[1].results);
+    cr_expect_eq(settings.targets[2].kind, NPROF_PYROSCOPE);
+    cr_expect_str_eq(settings.targets[3].socket, "/run/x.sock");
+    cr_expect_str_eq(settings.targets[4].socket, "/run/y.sock");
+}
+
+
 /* The counters of a destination outlive a reload, whatever its place. */
 Test(upload_settings, results_are_kept_by_name)
 {
