@@ -225,7 +225,8 @@ function startOf(last: Recording | undefined, kind: Kind, seconds: number): numb
     return Math.floor(time > 0 ? time / 1000 : Date.now() / 1000 - seconds);
 }
 
-/* An id without the number that tells those of one window apart. */
+/* An id without the number that tells those of one window apart: to record
+   the same again, of the same worker. */
 export function windowId(id: string): string {
     return /^\w+:\d+(?:@\d+)?/.exec(id)?.[0] ?? id;
 }

@@ -8,6 +8,7 @@ import { type CallTree, ROOT } from "../model/call_tree";
 import { hasHistory } from "../model/endpoint";
 import { amount } from "../model/headline_text";
 import { COLOURS, VIEWS, type View } from "../model/page_state";
+import { windowId } from "../model/recordings";
 import { shareOf } from "../model/sample_selection";
 import { formatShare, formatValue } from "../model/value_format";
 import { nodeDifference } from "./flame_view";
@@ -149,7 +150,7 @@ function waitView(context: Context, name: SideName, side: Side): TemplateResult 
             <p>${side.recording.title} has no ${kind.title} profile. Choose another kind or
                 another profile above.</p></section>`
         : html`<section class="wait"><p>No ${kind.title} profile of this window.</p>
-            <button type="button" @click=${() => actions.choose(name, `new:live:${side.recording!.wait}`)}
+            <button type="button" @click=${() => actions.choose(name, `new:${windowId(side.recording!.id)}`)}
                 >Record the next ${formatValue(side.recording.wait * 1e9, "nanoseconds")}</button>
         </section>`;
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { Endpoint } from "../../src/model/endpoint";
 import { FrameTable } from "../../src/model/frame_table";
 import { KINDS } from "../../src/model/profile_kind";
-import { pastIds, Recordings } from "../../src/model/recordings";
+import { pastIds, Recordings, windowId } from "../../src/model/recordings";
 import { zipped } from "./made_profile";
 
 const [CPU, , , , INUSE] = KINDS as [typeof KINDS[0], unknown, unknown, unknown, typeof KINDS[0]];
@@ -111,6 +111,20 @@ test("two files of one name are two recordings", async () => {
     assert.equal(all.find(a.id), a);
     assert.deepEqual([a, b].map(({ loaded }) => loaded.get("cpu")!.profile.values[0]![0]), [1, 2]);
     assert.equal(b.loaded.get("cpu")!.fileName, "v.pb.gz");
+});
+
+test("what is recorded again is of the same window and worker", async () => {
+    const { endpoint, all } = recordings();
+    for (const [id, window] of [["live:30", "live:30"], ["live:30:2", "live:30"],
+                                ["live:30@4711", "live:30@4711"],
+                                ["live:30@4711:12", "live:30@4711"]] as const) {
+        assert.equal(windowId(id), window);
+    }
+    const first = all.record("live:30@4711")!;
+    const again = all.record(windowId(all.record(first.id)!.id))!;
+    assert.equal(again.id, "live:30@4711:3");
+    await all.load(again, CPU);
+    assert.deepEqual(endpoint.asked, ["profile?seconds=30&worker=4711"]);
 });
 
 test("what fails is an error in words, and can be tried again", async () => {
