@@ -1,6 +1,8 @@
 """README.md and README.ja.md say the same, what documents show is true, and
 their commands run."""
 
+import ctypes
+import fnmatch
 import functools
 import json
 import os
@@ -315,6 +317,33 @@ def test_every_directive_is_documented():
     for readme in readme_figures.READMES:
         table = re.findall(r"^\| `([a-z_]+)[ `].*$", readme.read_text(), re.M)
         assert set(table) >= accepted
+
+
+@functools.lru_cache(maxsize=None)
+def functions():
+    """Names of the functions that the profiler's sources define, and of the
+    members of its interface."""
+    text = "".join(path.read_text()
+                   for path in SOURCE.glob("profiler/**/*.[ch]"))
+    return {own or member for own, member in re.findall(
+        r"^([a-z]\w+)\(|\(\*(\w+)\)\(", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("document", [
+    SOURCE / "docs" / "architecture.md", SOURCE / "docs" / "security.md"],
+    ids=lambda path: path.name)
+def test_functions_that_are_named_are_there(document):
+    """`name()`: a function of ours or of the C library; `name_*()`: several;
+    `x.name()`: a member. And the files that are named."""
+    text = document.read_text()
+    c_library = ctypes.CDLL(None)
+    named = set(re.findall(r"`(?:\w+\.)?(\w+\*?)\(\)`", text))
+    assert named
+    for name in named:
+        assert fnmatch.filter(functions(), name) or hasattr(c_library, name), \
+            name
+    for name in re.findall(r"`(?:\w+/)*(\w+\.[ch])`", text):
+        assert list(SOURCE.glob(f"*/**/{name}")), name
 
 
 def directives():
