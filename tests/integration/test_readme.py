@@ -381,20 +381,42 @@ def test_example_of_a_directive(nginx, name, contexts, example_of_it, section):
         assert status == 0, output
 
 
+TROUBLE = SOURCE / "docs" / "troubleshooting.md"
+
+
+def symptoms():
+    """The cells of each row of its tables."""
+    rows = re.findall(r"^\|(.*)\|$", TROUBLE.read_text(), re.MULTILINE)
+    cells = [[cell.strip() for cell in row.split(" | ")] for row in rows]
+    return [row for row in cells if not re.match(r"-+\||symptom$", row[0])]
+
+
+def test_each_symptom_shows_somewhere():
+    assert len(symptoms()) > 50
+    for row in symptoms():
+        assert len(row) == 3 and all(row), row
+
+
 def status_fields():
     """What docs/troubleshooting.md says to look at in status."""
-    text = (SOURCE / "docs" / "troubleshooting.md").read_text()
-    columns = [row.split(" | ")[1] for row in text.splitlines()
-               if row.startswith("| ") and row.count(" | ") >= 2]
-    return sorted({name for column in columns
-                   for name in re.findall(r"`([a-z_]+\.[a-z_.*]+)`", column)})
+    return sorted({name for _, where, _ in symptoms()
+                   for name in re.findall(r"`([a-z_]+\.[a-z_.*]+)`", where)})
 
 
-def test_fields_to_look_at_are_there(served, nginx):
+def test_fields_to_look_at_are_there(nginx):
+    nginx.write_conf(
+        modules=("ngx_profiler_module",),
+        main="profiler on; profiler_types cpu wall stall heap; "
+             "profiler_upload pyroscope http://127.0.0.1:1;",
+        server="location /debug/pprof/ { profiler_endpoint; } "
+               "location /traced { profiler_trace on; return 204; }")
+    nginx.start()
     status = nginx.get("/debug/pprof/status").json()
-    assert len(status_fields()) > 15
+    assert len(status_fields()) > 40
     for name in status_fields():
         value = status
         for part in name.split("."):
+            if isinstance(value, list):
+                value = value[0]
             assert part == "*" or part in value, name
             value = next(iter(value.values())) if part == "*" else value[part]
