@@ -15,6 +15,7 @@ from nginx_instance import SOURCE
 
 K8S = SOURCE / "k8s"
 RENDERED = sorted((K8S / "rendered").glob("*.yaml"))
+OVERLAYS = [path.stem for path in RENDERED if path.stem != "load"]
 DATADOG_AGENT = K8S / "datadog-agent.yaml"
 SERVERS = (manifest_checks.OLDEST, manifest_checks.NEWEST)
 
@@ -183,8 +184,7 @@ def test_names_and_tags_of_the_demo(overlay):
         assert ("DD_TRACE_AGENT_URL" in env) == (overlay != "v1-v2")
 
 
-@pytest.mark.parametrize("overlay", [
-    path.stem for path in RENDERED if path.stem != "load"])
+@pytest.mark.parametrize("overlay", OVERLAYS)
 def test_each_pod_finds_its_agent(overlay):
     """For profiles and traces; what makes traces is in the image's nginx.conf."""
     things = rendered(overlay)
@@ -226,19 +226,25 @@ def test_load_is_on_the_services():
         one(rendered("v1-v2"), "Service", host)
 
 
-def test_budget_is_a_component(tmp_path):
-    """It can be added to an overlay, and nothing else has it."""
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_budget_is_a_component(tmp_path, overlay):
+    """It can be added to any overlay, where it is for all pods, and nothing
+    else has it."""
     folder = tmp_path / "with-budget"
     shutil.copytree(K8S, tmp_path / "k8s")
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(json.dumps({
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization", "resources": ["../k8s/overlays/ab"],
+        "kind": "Kustomization", "resources": [f"../k8s/overlays/{overlay}"],
         "components": ["../k8s/components/pdb"]}))
     things = render(folder)
-    budget = one(things, "PodDisruptionBudget")
-    assert budget["spec"]["selector"]["matchLabels"].items() <= one(
-        things, "Deployment")["spec"]["template"]["metadata"]["labels"].items()
+    wanted = one(things, "PodDisruptionBudget")["spec"]["selector"]
+    assert wanted.keys() == {"matchLabels"}
+    templates = manifest_checks.pod_templates(things)
+    assert templates
+    for _, template in templates:
+        assert wanted["matchLabels"].items() \
+            <= template["metadata"]["labels"].items()
     assert manifest_checks.schema_complaints(
         things, manifest_checks.NEWEST) == []
     for path in RENDERED:
