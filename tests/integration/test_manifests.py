@@ -197,6 +197,117 @@ def test_each_pod_finds_its_agent(overlay):
             assert "DD_API_KEY" not in env
 
 
+def containers(things):
+    """(pod, container) of all that is in Deployments."""
+    return [(template["spec"], container)
+            for thing, template in manifest_checks.pod_templates(things)
+            if thing["kind"] == "Deployment"
+            for container in template["spec"]["containers"]]
+
+
+FIELDS = {
+    "DD_SERVICE": "metadata.labels['tags.datadoghq.com/service']",
+    "DD_ENV": "metadata.labels['tags.datadoghq.com/env']",
+    "DD_VERSION": "metadata.labels['tags.datadoghq.com/version']",
+    "DD_AGENT_HOST": "status.hostIP",
+}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_variables_are_fields_of_the_pod(overlay):
+    """Each from the one that Datadog's own admission controller takes; nothing
+    else is."""
+    for _, container in containers(rendered(overlay)):
+        for variable in container.get("env", []):
+            field = variable.get("valueFrom", {}).get("fieldRef", {})
+            assert field.get("fieldPath") == FIELDS.get(variable["name"])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_probes_ask_what_the_image_answers(overlay):
+    """All three of nginx, by the port that it has; nginx.conf has the place."""
+    conf = (SOURCE / "container" / "nginx.conf").read_text()
+    servers = [c for _, c in containers(rendered(overlay))
+               if c["name"] == "nginx"]
+    assert servers
+    for container in servers:
+        ports = {port["name"]: port["containerPort"]
+                 for port in container["ports"]}
+        for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+            asks = container[kind]["httpGet"]
+            assert f"location = {asks['path']} {{" in conf
+            assert asks["path"] == "/healthz"
+            assert f"listen {ports[asks['port']]};" in conf
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_pods_end_when_nginx_has_drained(overlay):
+    """preStop until no Service sends any more; then nginx has all the time
+    that its workers may take, before it is killed."""
+    conf = (SOURCE / "container" / "nginx.conf").read_text()
+    drains = int(re.search(r"worker_shutdown_timeout (\d+)s;", conf)[1])
+    stop = re.search(r"^STOPSIGNAL (\w+)$",
+                     (SOURCE / "Dockerfile.nginx").read_text(), re.MULTILINE)
+    assert stop[1] == "SIGQUIT"
+    for pod, container in containers(rendered(overlay)):
+        if container["name"] == "nginx":
+            command = container["lifecycle"]["preStop"]["exec"]["command"]
+            assert command[0] == "sleep" and int(command[1]) > 0
+            assert pod["terminationGracePeriodSeconds"] \
+                > int(command[1]) + drains
+
+
+@pytest.mark.parametrize("path", RENDERED, ids=lambda path: path.stem)
+def test_containers_are_bounded(path):
+    """What they ask for and may take; no root file system to write to, no
+    token; an image that is here is not fetched."""
+    for _, template in manifest_checks.pod_templates(objects(path)):
+        pod = template["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            resources = container["resources"]
+            assert resources["requests"].keys() == {"cpu", "memory"}
+            assert resources["limits"].keys() == {"memory"}
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert container["imagePullPolicy"] == "IfNotPresent"
+            assert re.search(r":\d+\.\d+\.\d+$", container["image"])
+
+
+def test_reloader_can_signal_nginx():
+    """It sees nginx's processes and the file with the pid, is the same user,
+    and is of the same image."""
+    found = containers(rendered("reload"))
+    pod = found[0][0]
+    nginx, reloader = (container for _, container in found)
+    assert (nginx["name"], reloader["name"]) == ("nginx", "reloader")
+    assert pod["shareProcessNamespace"] is True
+    assert nginx["image"] == reloader["image"]
+    assert "runAsUser" in pod["securityContext"]
+    assert not any("runAsUser" in c["securityContext"]
+                   for c in (nginx, reloader))
+    script, folder, pid = reloader["command"]
+    name = script.rpartition("/")[2]
+    assert f"COPY container/{name} {script}\n" \
+        in (SOURCE / "Dockerfile.nginx").read_text()
+    assert f"pid {pid};" in re.sub(
+        r"\s+", " ", (SOURCE / "container" / "nginx.conf").read_text())
+    shared = {m["mountPath"]: m["name"] for m in nginx["volumeMounts"]}
+    assert {m["mountPath"]: m["name"]
+            for m in reloader["volumeMounts"]}.items() <= shared.items()
+    assert {folder, pid.rpartition("/")[0]} <= shared.keys()
+
+
+def test_one_version_of_the_image():
+    """All that build, run or deploy it say the same."""
+    images = {container["image"] for overlay in OVERLAYS
+              for _, container in containers(rendered(overlay))}
+    assert len(images) == 1
+    for name in ("README.md", "README.ja.md"):
+        named = set(re.findall(r"nginx-count-profiler:[\w.]+",
+                               (SOURCE / name).read_text()))
+        assert named == images
+
+
 def test_agent_is_where_the_pods_look():
     apm = objects(DATADOG_AGENT)[0]["spec"]["features"]["apm"]
     assert apm["enabled"] and apm["hostPortConfig"] == {
