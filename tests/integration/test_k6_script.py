@@ -4,6 +4,7 @@ refuses, and what it says."""
 import json
 import os
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -78,6 +79,18 @@ def test_failed_requests_are_said(target):
     status, text = run_k6(f"{target}-not", RATE="20", DURATION="1")
     assert status == THRESHOLD_CROSSED, text
     assert "http_req_failed" in text
+
+
+def test_server_that_does_not_keep_up_is_said():
+    """One that takes connections and never answers: all users wait, the next
+    iteration is dropped, and that alone ends the ramp."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        status, text = run_k6(
+            f"http://127.0.0.1:{server.getsockname()[1]}/count",
+            SCENARIO="ramp", RATE="20", MAX_RATE="21", DURATION="1m",
+            P95="60000")
+    assert status == THRESHOLD_CROSSED, text
+    assert "crossed: dropped_iterations\n" in text
 
 
 def test_ramp_ends_at_its_capacity(target):
