@@ -33,6 +33,7 @@ looker_main(void *data)
 
     /* not nicer than the worker: a look that comes late sees other work */
     thread_context_enter(LOOKER_THREAD_NAME, 0);
+    thread_context_hurry();
 
     cpu_jitter_start(&looker->jitter, looker->period_ns, &looker->wake);
     looker->threads->looker = gettid();
@@ -45,7 +46,12 @@ looker_main(void *data)
         }
 
         cpu_jitter_look(&looker->jitter, looker->threads);
-        cpu_follow_move(&looker->follow);
+
+        if (cpu_follow_move(&looker->follow)) {
+            look_nudge_bind(&looker->nudge, looker->follow.bound);
+        }
+
+        look_nudge_set(&looker->nudge, cpu_jitter_due(&looker->jitter));
 
         if (futex_flag_wait(&looker->wake, cpu_jitter_due(&looker->jitter)
                                                - clock_ns(CLOCK_MONOTONIC))) {
@@ -62,23 +68,16 @@ looker_main(void *data)
 int
 looker_start(struct looker *looker)
 {
-    int            rc;
-    pthread_attr_t attr;
+    int rc;
 
-    rc = pthread_attr_init(&attr);
+    /* best effort: without it some looks come too late */
+    (void) look_nudge_start(&looker->nudge, looker->nprof);
+
+    rc = thread_context_create(&looker->thread, LOOKER_STACK_SIZE, looker_main,
+                               looker);
     if (rc != 0) {
-        return -rc;
-    }
-
-    rc = pthread_attr_setstacksize(&attr, LOOKER_STACK_SIZE);
-    if (rc == 0) {
-        rc = pthread_create(&looker->thread, &attr, looker_main, looker);
-    }
-
-    pthread_attr_destroy(&attr);
-
-    if (rc != 0) {
-        return -rc;
+        look_nudge_join(&looker->nudge);
+        return rc;
     }
 
     looker->runs = true;
@@ -91,11 +90,20 @@ looker_start(struct looker *looker)
 }
 
 
+uint64_t
+looker_cpu_ns(const struct looker *looker)
+{
+    return (uint64_t) clock_ns(THREAD_CPU_CLOCK(looker->threads->looker))
+           + look_nudge_cpu_ns(&looker->nudge);
+}
+
+
 void
 looker_join(struct looker *looker)
 {
     if (looker->runs) {
         futex_flag_wake(&looker->wake);
         pthread_join(looker->thread, NULL);
+        look_nudge_join(&looker->nudge);
     }
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "look_nudge.h"
 #include "profiler_job.h"
 #include "sample/cpu_follow.h"
 #include "sample/cpu_jitter.h"
@@ -41,6 +42,7 @@ struct looker {
     _Atomic uint32_t wake;
     _Atomic uint32_t began;
 
+    struct look_nudge nudge;
     struct cpu_follow follow;
     struct cpu_jitter jitter;
 
@@ -60,6 +62,9 @@ void looker_init(struct looker *looker, struct nprof *nprof,
  * nicer than the worker.
  */
 int looker_start(struct looker *looker);
+
+/* CPU time of the thread and its nudge, nanoseconds. While they run. */
+uint64_t looker_cpu_ns(const struct looker *looker);
 
 /* Ends the thread, if it runs; nprof's stopping is set. Profiler thread. */
 void looker_join(struct looker *looker);

@@ -12,8 +12,8 @@
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
  * `nprof-export` symbolizes and encodes. With the jitter engine the former
- * makes a third one, `nprof-looker`, which sees what the others do, and where
- * profiles are uploaded, the worker that does so has `nprof-upload`. All
+ * makes `nprof-looker`, which sees what the others do, and `nprof-nudge`, which
+ * has it come in time; and where profiles are uploaded, the worker that does so has `nprof-upload`. All
  * functions but some of struct nprof_labels are called on one thread, the event
  * loop's, return at once, and never wait for another thread but for stop(),
  * whose wait is bounded. None may be called from a signal handler.

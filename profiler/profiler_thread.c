@@ -501,8 +501,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
 
     if (profiler->threads.jitter) {
         report->looker = &profiler->looker;
-        report->looker_cpu_ns
-            = (uint64_t) clock_ns(THREAD_CPU_CLOCK(profiler->threads.looker));
+        report->looker_cpu_ns = looker_cpu_ns(&profiler->looker);
     }
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {

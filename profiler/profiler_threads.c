@@ -14,6 +14,7 @@
 #include "profiler_thread.h"
 #include "profiler_threads.h"
 #include "sample/signal_handler.h"
+#include "thread_context.h"
 #include "trace_thread.h"
 
 
@@ -24,29 +25,6 @@
    left to the uploader alone once the other threads have ended. */
 #define PERIOD_PART 2
 #define UPLOAD_PART 4
-
-
-static int
-thread_create(pthread_t *thread, size_t stack_size, void *(*body)(void *),
-              void *data)
-{
-    int            rc;
-    pthread_attr_t attr;
-
-    rc = pthread_attr_init(&attr);
-    if (rc != 0) {
-        return -rc;
-    }
-
-    rc = pthread_attr_setstacksize(&attr, stack_size);
-    if (rc == 0) {
-        rc = pthread_create(thread, &attr, body, data);
-    }
-
-    pthread_attr_destroy(&attr);
-
-    return -rc;
-}
 
 
 /* Asks them to end: they wait for nothing any more, nor for other workers. */
@@ -73,15 +51,15 @@ profiler_threads_start(struct nprof *nprof)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
 
-    rc = thread_create(&nprof->export_thread, SYMBOLIZER_STACK_SIZE,
-                       export_thread_main, nprof);
+    rc = thread_context_create(&nprof->export_thread, SYMBOLIZER_STACK_SIZE,
+                               export_thread_main, nprof);
 
     if (rc == 0) {
         /* now: the profiler thread may look before the other one gets to run */
         (void) pthread_setname_np(nprof->export_thread, EXPORT_THREAD_NAME);
 
-        rc = thread_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
-                           profiler_thread_main, nprof->profiler);
+        rc = thread_context_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
+                                   profiler_thread_main, nprof->profiler);
         if (rc != 0) {
             threads_end(nprof);
             pthread_join(nprof->export_thread, NULL);

@@ -9,13 +9,23 @@
 #define NPROF_THREAD_CONTEXT_H
 
 
+#include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "profiler_job.h"
 
 
 /* By how much what is in no hurry yields to the worker. */
 #define THREAD_CONTEXT_NICE 5
+
+
+/*
+ * The time slice that thread_context_hurry() asks of the scheduler: the shorter,
+ * the sooner it lets a thread that wakes up take over, from Linux 6.12 on.
+ * Nobody's share of the processor changes by it. There is no shorter one.
+ */
+#define THREAD_CONTEXT_SLICE_NS 100000
 
 
 /*
@@ -31,6 +41,18 @@ bool thread_context_in_use(const char *name);
  * nicer than the worker by nice_increment.
  */
 void thread_context_enter(const char *name, int nice_increment);
+
+/*
+ * Makes the calling thread one that wakes up at once: asks for the shortest time
+ * slice, and for timers without slack, which would let the kernel move its
+ * wake-up to that of another sleeper, and so to the begin of work that a timer
+ * starts.
+ */
+void thread_context_hurry(void);
+
+/* Creates a thread with a stack of so many bytes. Returns 0 or -errno. */
+int thread_context_create(pthread_t *thread, size_t    stack_size,
+                          void *(*body)(void *), void *data);
 
 /*
  * Called last. Where stop() gave up on the thread it never returns: the

@@ -267,16 +267,9 @@ trace_thread_main(void *data)
 void
 trace_thread_start(struct trace_thread *trace)
 {
-    pthread_attr_t attr;
-
-    if (pthread_attr_init(&attr) != 0) {
-        return;
-    }
-
-    (void) pthread_attr_setstacksize(&attr, TRACE_STACK_SIZE);
-    trace->running
-        = pthread_create(&trace->thread, &attr, trace_thread_main, trace) == 0;
-    pthread_attr_destroy(&attr);
+    trace->running = thread_context_create(&trace->thread, TRACE_STACK_SIZE,
+                                           trace_thread_main, trace)
+                     == 0;
 
     if (trace->running) {
         (void) pthread_setname_np(trace->thread, TRACE_THREAD_NAME);

@@ -435,21 +435,14 @@ upload_thread_main(void *data)
 static bool
 thread_start(struct uploader *uploader)
 {
-    pthread_attr_t attr;
-
     if (uploader->started) {
         return true;
     }
 
-    if (pthread_attr_init(&attr) != 0) {
-        return false;
-    }
-
-    (void) pthread_attr_setstacksize(&attr, UPLOAD_STACK_SIZE);
     uploader->started
-        = pthread_create(&uploader->thread, &attr, upload_thread_main, uploader)
+        = thread_context_create(&uploader->thread, UPLOAD_STACK_SIZE,
+                                upload_thread_main, uploader)
           == 0;
-    pthread_attr_destroy(&attr);
 
     return uploader->started;
 }

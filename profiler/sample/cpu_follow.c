@@ -33,29 +33,33 @@ cpu_follow_init(struct cpu_follow *follow)
 }
 
 
-void
+bool
 cpu_follow_move(struct cpu_follow *follow)
 {
     int       cpu;
     cpu_set_t set;
 
     if (follow->cpu == NULL) {
-        return;
+        return false;
     }
 
     cpu = (int) *follow->cpu;
 
     /* a container's processors may change, which ends what it was bound to */
     if ((cpu == follow->bound && cpu == sched_getcpu()) || cpu >= CPU_SETSIZE) {
-        return;
+        return false;
     }
 
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
 
-    if (sched_setaffinity(0, sizeof(set), &set) == 0) {
-        follow->bound = cpu;
+    if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+        return false;
     }
+
+    follow->bound = cpu;
+
+    return true;
 }
 
 

@@ -10,9 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,28 +37,6 @@
 /* Points further back than this are not drawn one by one: the process was
    stopped, or the machine. */
 #define PAUSE_NS 10000000000
-
-/*
- * The time slice that is asked of the scheduler: the shorter, the sooner it
- * lets a thread that wakes up take over, from Linux 6.12 on. Nobody's share of
- * the processor changes by it.
- */
-#define SLICE_NS 100000
-
-
-/* The kernel's struct sched_attr (linux/sched/types.h, which the C library's
-   own headers contradict) in its first version. */
-struct scheduling {
-    uint32_t size;
-    uint32_t policy;
-    uint64_t flags;
-    int32_t  nice;
-    uint32_t priority;
-    uint64_t runtime;
-    uint64_t deadline;
-    uint64_t period;
-};
-
 
 /*
  * A thread that ran all the time since the last look, but for as long, ran at all
@@ -128,9 +104,8 @@ void
 cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
                  _Atomic uint32_t *wake)
 {
-    int64_t           now;
-    uint64_t          seed;
-    struct scheduling attr;
+    int64_t  now;
+    uint64_t seed;
 
     memset(jitter, 0, sizeof(*jitter));
     jitter->tid = gettid();
@@ -138,18 +113,6 @@ cpu_jitter_start(struct cpu_jitter *jitter, int64_t period_ns,
     jitter->period_ns = period_ns;
     jitter->hits = 1;
     jitter->idle_hits = (uint32_t) fmax(1, (double) (IDLE_GAP_NS / period_ns));
-
-    /*
-     * No slack: it would let the kernel move our wake-up to that of another
-     * sleeper, and so to the begin of work that a timer starts.
-     */
-    (void) prctl(PR_SET_TIMERSLACK, 1ul);
-
-    memset(&attr, 0, sizeof(attr));
-    attr.size = sizeof(attr);
-    attr.nice = getpriority(PRIO_PROCESS, (id_t) gettid());
-    attr.runtime = SLICE_NS;
-    (void) syscall(SYS_sched_setattr, 0, &attr, 0);
 
     now = clock_ns(CLOCK_MONOTONIC);
 

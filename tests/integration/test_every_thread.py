@@ -67,7 +67,7 @@ def test_pool_thread_that_burns(nginx, blocking):
     """nginx's pool threads block all signals: the profile has their CPU time,
     within 5 % of their clock, and what of it is not lost is in the task."""
     start(nginx, blocking)
-    wait_until(lambda: status(nginx)["threads"]["sampled"] == 5,
+    wait_until(lambda: status(nginx)["threads"]["sampled"] == 6,
                "all threads are sampled")
     spent, profile = look_at_burning_pool(nginx)
     assert spent > 0.1 * BURNT_MS * 1e6

@@ -21,7 +21,8 @@ from pprof_profile import Profile
 
 SIGPROF = signal.SIGPROF
 # the threads of a worker
-OURS = ["nginx", "nprof-export", "nprof-looker", "nprof-profiler"]
+OURS = ["nginx", "nprof-export", "nprof-looker", "nprof-nudge",
+        "nprof-profiler"]
 SERVER = ENDPOINT + " location /x { return 200 x; }"
 
 

@@ -30,7 +30,7 @@ def test_status_says_what_runs(profiled):
     assert status["threads"]["unsampled"] == 0
     # main, profiler, looker, export
     wait_until(lambda: profiled.get("/debug/pprof/status")
-               .json()["threads"]["sampled"] == 4, "four threads are sampled")
+               .json()["threads"]["sampled"] == 5, "five threads are sampled")
 
 
 def test_profile_headers(profiled):

@@ -198,7 +198,7 @@ def test_more_threads_than_slots(nginx):
     found = wait_until(
         lambda: nginx.get("/debug/pprof/status").json()["threads"]["unsampled"],
         "more threads than slots")
-    assert found == 304 - 256
+    assert found == 305 - 256
     assert nginx.get("/debug/pprof/profile?seconds=1").status == 200
     if not SAN_PRELOAD:
         assert memory(nginx.worker)["anonymous"] - plain < 8 << 20

@@ -203,9 +203,10 @@ def test_profilers_own_threads_are_seen(nginx):
     configure(nginx, main="profiler on; profiler_rate 1000;")
     nginx.start()
     assert sorted(threads(nginx.worker).values()) == [
-        "nginx", "nprof-export", "nprof-looker", "nprof-profiler"]
+        "nginx", "nprof-export", "nprof-looker", "nprof-nudge",
+        "nprof-profiler"]
     wait_until(lambda: nginx.get("/debug/pprof/status")
-               .json()["threads"]["sampled"] == 4, "all threads are sampled")
+               .json()["threads"]["sampled"] == 5, "all threads are sampled")
     answers = []
     with Sorting(nginx, "/v1"):
         reader = threading.Thread(target=lambda: answers.append(
