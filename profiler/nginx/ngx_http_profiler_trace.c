@@ -262,6 +262,12 @@ ngx_http_profiler_trace_pass(ngx_http_request_t *r)
     }
 
     ctx->passed = 1;
+
+    /* without a span, as where no tracer could start, the client's go on */
+    if (ngx_profiler_traces->span_id(ctx->span) == 0) {
+        return NGX_OK;
+    }
+
     ngx_profiler_traces->inject(ctx->span, ctx->label_set, buffer, values);
 
     return ngx_http_profiler_write_headers(r, values);

@@ -39,6 +39,19 @@ def test_a_subrequest_is_of_its_request(nginx, agent, upstream):
     assert int(got["x-datadog-parent-id"]) == span["span_id"]
 
 
+def test_without_a_tracer_the_clients_trace_goes_on(nginx, upstream):
+    """A Kubernetes service link is no port: requests keep what they came
+    with."""
+    configure(nginx, f"""
+        location / {{ proxy_pass http://127.0.0.1:{upstream.port}; }}""")
+    nginx.start({"DD_TRACE_AGENT_PORT": "tcp://10.0.0.1:8126"})
+    assert "no traces: " in nginx.error_log()
+    sent = {"traceparent": TRACEPARENT, "tracestate": "other=1",
+            "x-datadog-trace-id": "7", "x-datadog-parent-id": "8"}
+    got = passed(nginx.get("/", headers=sent))
+    assert {name: got.get(name) for name in sent} == sent
+
+
 def test_a_redirect_keeps_the_span(nginx, agent, upstream):
     """The resource is that of where the request ends; a location that is not
     traced does not end the trace of what was passed on."""
