@@ -113,6 +113,8 @@ profiler_leave(struct profiler *profiler)
     struct parcel_file file = {.offset = instance_left_offset(instance.slot)};
 
     if (snapshot_write(profiler, UINT32_MAX, true, &file) != 0) {
+        /* its totals are, as those of a worker that was killed */
+        atomic_fetch_add(&instance.directory->lost, 1);
         return false;
     }
 

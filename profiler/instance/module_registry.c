@@ -72,6 +72,15 @@ module_copy(const struct module_identity *identity)
 }
 
 
+/*
+ * The last place: all that found none before it.
+ */
+static const struct module_identity others = {
+    .path = (char *) MODULE_REGISTRY_OTHERS,
+    .fd = -1,
+};
+
+
 struct module_identity *
 module_registry_find(struct module_registry       *registry,
                      const struct module_identity *identity, pid_t pid)
@@ -86,8 +95,11 @@ module_registry_find(struct module_registry       *registry,
     }
 
     if (i == MODULE_REGISTRY_MAX) {
-        /* the last one stands for all that found no place */
         return registry->modules[i - 1];
+    }
+
+    if (i == MODULE_REGISTRY_MAX - 1) {
+        identity = &others;
     }
 
     module = module_copy(identity);

@@ -3,8 +3,8 @@
  * The modules of all workers, as profiles that are merged name them: each once,
  * with its file where it can be opened. The export thread's.
  *
- * Bounds: MODULE_REGISTRY_MAX modules; what is beyond them has no file and no
- * names.
+ * Bounds: MODULE_REGISTRY_MAX modules, the last of which is the one that all
+ * share that find no other place: it has no file and no names.
  */
 
 
@@ -19,6 +19,9 @@
 
 
 #define MODULE_REGISTRY_MAX 1024
+
+/* The path of the last one. */
+#define MODULE_REGISTRY_OTHERS "[other modules]"
 
 
 struct module_registry {

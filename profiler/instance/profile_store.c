@@ -92,7 +92,7 @@ file_add(struct store_files *files, const char *name, const struct stat *status)
         files->room = room;
     }
 
-    /* it has room: name_is_profile() */
+    /* it has room: files_read() */
     memcpy(files->files[files->n].name, name, strlen(name) + 1);
     files->files[files->n].size = (uint64_t) status->st_size;
     files->files[files->n].modified = status->st_mtime;
@@ -138,7 +138,8 @@ files_read(const char *path, bool parts, struct store_files *files)
            && (entry = readdir(folder)) != NULL) {
         hidden = parts && entry->d_name[0] == '.';
 
-        if (name_is_profile(entry->d_name + hidden)
+        if (strlen(entry->d_name) < PROFILE_STORE_NAME_MAX
+            && name_is_profile(entry->d_name + hidden)
             && fstatat(dirfd(folder), entry->d_name, &status,
                        AT_SYMLINK_NOFOLLOW)
                    == 0
