@@ -130,37 +130,37 @@ failed_tests() {
 # for a second now and then, and many tests measure time. What nginx's log or a
 # sanitizer says is an error of the test's end, and never tried again.
 try_again() {
-    local report=$logs/pytest-again.xml
+    local failures=$1 report=$logs/pytest-again.xml
+    shift
     say "the tests that failed, once more"
-    run_pytest "$report" --last-failed --last-failed-no-failures none
+    run_pytest "$report" --last-failed --last-failed-no-failures none "$@"
     bad=$(($(report_sum "$report" failures) + $(report_sum "$report" errors)))
-    [ "$(report_sum "$report" tests)" -gt 0 ] || bad=$1
-    echo "UNSTEADY: $(($1 - bad)) of $1 passed when they were run again"
+    [ "$(report_sum "$report" tests)" -gt 0 ] || bad=$failures
+    echo "UNSTEADY: $((failures - bad)) of $failures passed when they were run again"
 }
 
-# Most tests wait most of the time: two files at once take half as long. The
-# full numbers are measured one after the other.
-at_once() {
-    [ -z "${LONG:-}" ] && "$python" -c 'import xdist' 2>/dev/null &&
-        echo "-n2 --dist=loadfile"
-}
-
-integration_tests() {
-    local report=$logs/pytest.xml status tests failures errors bad left_out
-    local options
-    say "integration tests"
-    read -ra options <<< "$(at_once)"
-    run_pytest "$report" --durations=5 "${options[@]}"
+# run_tests NAME DISTRIBUTION [OPTION...]: the integration tests that the options
+# choose, two at a time where pytest-xdist is there: most wait most of the time.
+run_tests() {
+    local report=$logs/$1.xml distribution=$2 status tests failures errors bad
+    local left_out at_once=()
+    shift 2
+    "$python" -c 'import xdist' 2>/dev/null &&
+        at_once=(-n2 "--dist=$distribution")
+    run_pytest "$report" --durations=5 "${at_once[@]}" "$@"
     status=$?
     tests=$(report_sum "$report" tests)
     left_out=$(report_sum "$report" skipped)
     failures=$(report_sum "$report" failures)
     errors=$(report_sum "$report" errors)
     bad=$((failures + errors))
-    if [ "$failures" -gt 0 ] && [ "$failures" -le 5 ] && [ "$errors" -eq 0 ]; then
-        try_again "$failures"
-    # 5: there were no tests to run.
-    elif [ "$status" -ne 0 ] && [ "$status" -ne 5 ] && [ "$bad" -eq 0 ]; then
+    # 1: some failed; 5: there were none to run; others: it was not finished
+    if [ "$status" -ne 0 ] && [ "$status" -ne 1 ] && [ "$status" -ne 5 ]; then
+        bad=$((bad > 0 ? bad : 1))
+        note_failure "pytest, exit status $status"
+    elif [ "$failures" -gt 0 ] && [ "$failures" -le 5 ] && [ "$errors" -eq 0 ]; then
+        try_again "$failures" "$@"
+    elif [ "$status" -eq 1 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
     if [ "$bad" -gt 0 ]; then
@@ -169,6 +169,18 @@ integration_tests() {
     passed=$((passed + tests - left_out - bad))
     skipped=$((skipped + left_out))
     failed=$((failed + bad))
+}
+
+# The full numbers of an idle worker are those of an idle machine.
+integration_tests() {
+    say "integration tests"
+    if [ -n "${LONG:-}" ]; then
+        run_tests pytest loadfile -m "not idle"
+        say "integration tests of idle workers"
+        run_tests pytest-idle load -m idle
+    else
+        run_tests pytest loadfile
+    fi
 }
 
 lint() {

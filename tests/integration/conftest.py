@@ -22,6 +22,11 @@ from nginx_instance import BUILD, SOURCE, NginxInstance
 FOLDERS = BUILD / "it"
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "idle: measures what next to nothing costs")
+
+
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
 def pytest_runtest_makereport(item):
     outcome = yield

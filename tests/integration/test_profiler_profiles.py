@@ -156,6 +156,7 @@ def test_cpu_of_the_main_thread(nginx, engine):
     assert abs(main - spent) < 0.15 * spent + 2e7, (main, spent)
 
 
+@pytest.mark.idle
 def test_bursts_of_an_idle_worker_count_what_they_took(nginx):
     """Some milliseconds of work, half a second of sleep, again and again: what
     the worker does as it wakes up is neither missed nor blown up."""
@@ -381,6 +382,7 @@ def cpu_ns(pid):
     return total
 
 
+@pytest.mark.idle
 def test_idle_worker_costs_nothing(nginx, engine):
     """An idle worker with 32 pool threads: the profiler's CPU is below a tenth of a
     percent of a core, and no sleep of the event loop is cut short."""

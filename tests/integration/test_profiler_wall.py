@@ -117,6 +117,7 @@ def test_threads_that_come_and_go(nginx, blocking):
             len(threads(nginx.worker)) * window, rel=0.02)
 
 
+@pytest.mark.idle
 @pytest.mark.parametrize("pool,limit", [(0, 0.001), (30, 0.002)])
 def test_idle_worker_is_never_woken(nginx, blocking, pool, limit):
     """With all types: the main thread sleeps on, and a worker without a pool
