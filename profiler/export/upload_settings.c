@@ -145,7 +145,7 @@ first_said(struct block_arena *arena, const char *directive,
 static int
 git_tags(struct upload_settings *settings, const char *const *environment)
 {
-    const char *url, *commit, *at, *scheme, *enabled;
+    const char *url, *commit, *at, *scheme, *host, *enabled;
 
     enabled = environment_value(environment, "DD_TRACE_GIT_METADATA_ENABLED");
     if (enabled != NULL && !is_true(enabled)) {
@@ -167,11 +167,20 @@ git_tags(struct upload_settings *settings, const char *const *environment)
         return 0;
     }
 
+    /* user and password end at the last @ before the path; the user of
+       git@host:path is no secret, and part of the address */
     scheme = strstr(url, "://");
-    at = scheme == NULL ? NULL : strchr(scheme, '@');
+    host = scheme == NULL ? url : scheme + 3;
+    at = memrchr(host, '@', strcspn(host, "/?#"));
+
+    if (at != NULL && scheme == NULL
+        && memchr(host, ':', (size_t) (at - host)) == NULL) {
+        at = NULL;
+    }
+
     url = at == NULL ? arena_text(&settings->arena, "%s", url)
                      : arena_text(&settings->arena, "%.*s%s",
-                                  (int) (scheme + 3 - url), url, at + 1);
+                                  (int) (host - url), url, at + 1);
     tag_list_set(&settings->tags, "git.repository_url", url);
 
     return url == NULL ? -ENOMEM : 0;

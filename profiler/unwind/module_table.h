@@ -4,8 +4,8 @@
  * unwind data.
  *
  * The table is filled in the master, so that workers share its copies, and
- * followed on the profiler thread. One thread at a time uses it; the
- * identities that it hands out are immutable (their fd aside: see
+ * followed on the profiler thread. One thread at a time uses it, identities
+ * aside; the identities that it hands out are immutable (their fd aside: see
  * module_table_open_files()) and stay for the life of the process.
  *
  * Bounds: MODULE_TABLE_MAX identities ever; a module beyond them is unknown,
@@ -83,8 +83,9 @@ struct loaded_module {
 
 
 struct module_table {
+    /* Those up to n_identities may be read by other threads, too. */
     struct module_identity *identities[MODULE_TABLE_MAX];
-    uint32_t                n_identities;
+    _Atomic uint32_t        n_identities;
 
     /* Sorted by start. Ranges overlap only where one of the two is gone. */
     struct loaded_module modules[MODULE_TABLE_MAX];

@@ -206,6 +206,27 @@ Test(upload_settings, names_by_precedence)
 
 Test(upload_settings, git_without_credentials)
 {
+    unsigned                 i;
+    char                     variable[128];
+    static const char *const urls[][2] = {
+        {"https://u:p@g.com/x.git", "https://g.com/x.git"},
+        {"https://u:p@ss@g.com/x.git", "https://g.com/x.git"},
+        {"https://g.com/x@v1", "https://g.com/x@v1"},
+        {"https://g.com?x=a@b", "https://g.com?x=a@b"},
+        {"ssh://git@g.com:22/x.git", "ssh://g.com:22/x.git"},
+        {"git@g.com:x.git", "git@g.com:x.git"},
+        {"user:token@g.com:x.git", "g.com:x.git"},
+        {"g.com/x@v1", "g.com/x@v1"},
+    };
+
+    for (i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        snprintf(variable, sizeof(variable), "DD_GIT_REPOSITORY_URL=%s",
+                 urls[i][0]);
+        cr_assert_eq(make(NULL, VARIABLES(variable)), 0);
+        cr_expect_str_eq(tag_list_get(&settings.tags, "git.repository_url"),
+                         urls[i][1]);
+    }
+
     cr_assert_eq(
         make(NULL, VARIABLES("DD_GIT_REPOSITORY_URL=https://u:p@g.com/x.git",
                              "DD_GIT_COMMIT_SHA=abc")),
