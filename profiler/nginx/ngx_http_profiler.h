@@ -196,7 +196,9 @@ ngx_int_t ngx_http_profiler_heap(ngx_http_request_t *r);
 ngx_int_t ngx_http_profiler_allocs(ngx_http_request_t *r);
 
 
+/* content types */
 extern ngx_str_t ngx_http_profiler_octets;
+extern ngx_str_t ngx_http_profiler_plain;
 
 
 /* what the profiler is doing (ngx_http_profiler_status.c) */

@@ -12,10 +12,6 @@ static ngx_int_t ngx_http_profiler_heap_empty(ngx_http_request_t        *r,
                                               ngx_str_t *filename);
 
 
-static ngx_str_t ngx_http_profiler_heap_plain
-    = ngx_string("text/plain; charset=utf-8");
-
-
 /* gc=1 changes nothing: there is no garbage to collect */
 static ngx_int_t
 ngx_http_profiler_heap_profile(ngx_http_request_t *r, ngx_uint_t options,
@@ -39,7 +35,7 @@ ngx_http_profiler_heap_profile(ngx_http_request_t *r, ngx_uint_t options,
     window.whole = !seconds && !window.to_ns;
     window.options = debug ? NPROF_AS_TEXT : options;
 
-    type = debug ? &ngx_http_profiler_heap_plain : &ngx_http_profiler_octets;
+    type = debug ? &ngx_http_profiler_plain : &ngx_http_profiler_octets;
     filename = debug ? NULL : window.whole ? total : delta;
 
     if (r->method == NGX_HTTP_HEAD) {
@@ -63,9 +59,8 @@ ngx_http_profiler_heap_empty(ngx_http_request_t        *r,
     static u_char text[] = "heap profile: 0: 0 [0: 0] @ heap/1\n";
 
     if (window->options & NPROF_AS_TEXT) {
-        return ngx_http_profiler_send(r, NGX_HTTP_OK,
-                                      &ngx_http_profiler_heap_plain, NULL, text,
-                                      sizeof(text) - 1);
+        return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_plain,
+                                      NULL, text, sizeof(text) - 1);
     }
 
     return ngx_http_profiler_empty(r, NPROF_JOB_HEAP, window->options,

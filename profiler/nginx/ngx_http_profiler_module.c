@@ -193,8 +193,6 @@ ngx_module_t  ngx_http_profiler_module = {
     (sizeof(ngx_http_profiler_paths) / sizeof(ngx_http_profiler_paths[0]))
 
 
-static ngx_str_t ngx_http_profiler_text
-    = ngx_string("text/plain; charset=utf-8");
 static ngx_str_t ngx_http_profiler_html
     = ngx_string("text/html; charset=utf-8");
 
@@ -531,6 +529,6 @@ ngx_http_profiler_cmdline(ngx_http_request_t *r)
     }
 
     /* between the arguments, not after the last */
-    return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_text, NULL,
-                                  line, len ? len - 1 : 0);
+    return ngx_http_profiler_send(r, NGX_HTTP_OK, &ngx_http_profiler_plain,
+                                  NULL, line, len ? len - 1 : 0);
 }

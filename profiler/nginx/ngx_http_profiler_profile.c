@@ -32,9 +32,7 @@ static int64_t ngx_http_profiler_time(ngx_http_request_t *r, ngx_str_t *value);
 
 
 ngx_str_t ngx_http_profiler_octets = ngx_string("application/octet-stream");
-
-static ngx_str_t ngx_http_profiler_plain
-    = ngx_string("text/plain; charset=utf-8");
+ngx_str_t ngx_http_profiler_plain = ngx_string("text/plain; charset=utf-8");
 
 
 /* profiles of Go that a worker has nothing for */

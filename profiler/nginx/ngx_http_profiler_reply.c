@@ -134,7 +134,6 @@ ngx_http_profiler_send_error(ngx_http_request_t *r, ngx_uint_t status,
     u_char *text;
     size_t  len;
 
-    static ngx_str_t type = ngx_string("text/plain; charset=utf-8");
     static ngx_str_t one = ngx_string("1");
 
     len = ngx_strlen(message);
@@ -148,5 +147,6 @@ ngx_http_profiler_send_error(ngx_http_request_t *r, ngx_uint_t status,
     ngx_memcpy(text, message, len);
     text[len] = '\n';
 
-    return ngx_http_profiler_send(r, status, &type, NULL, text, len + 1);
+    return ngx_http_profiler_send(r, status, &ngx_http_profiler_plain, NULL,
+                                  text, len + 1);
 }

@@ -15,9 +15,6 @@ static void      ngx_http_profiler_symbol_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_symbol_run(ngx_http_request_t *r);
 
 
-static ngx_str_t ngx_http_profiler_plain
-    = ngx_string("text/plain; charset=utf-8");
-
 static u_char ngx_http_profiler_symbols[] = "num_symbols: 1\n";
 
 

@@ -61,8 +61,8 @@ thread_cpu_ns(const struct thread_slot *slot)
  * Reads "running", or "NUMBER ARGUMENT... SP PC" of a system call, or "-1 SP
  * PC" of a thread that is blocked elsewhere: in a page fault.
  */
-static enum thread_place
-place_read(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
+enum thread_place
+thread_place(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
 {
     char               text[256];
     ssize_t            n;
@@ -85,15 +85,6 @@ place_read(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
     *pc = at[1];
 
     return THREAD_BLOCKED;
-}
-
-
-enum thread_place
-thread_place(const struct thread_slot *slot)
-{
-    uint64_t sp, pc;
-
-    return place_read(slot, &sp, &pc);
 }
 
 
@@ -158,7 +149,7 @@ blocked_stack_take(const struct thread_slot *slot, union blocked_sample *sample,
 
     for (look = 0; look < LOOKS; look++) {
         before = thread_cpu_ns(slot);
-        place = place_read(slot, &sp, &pc);
+        place = thread_place(slot, &sp, &pc);
 
         if (place != THREAD_BLOCKED) {
             return place;
@@ -168,7 +159,7 @@ blocked_stack_take(const struct thread_slot *slot, union blocked_sample *sample,
 
         /* the same place, and not a nanosecond of CPU between: a whole copy */
         if (stack_copy(slot, &sample->record, sp)
-            && place_read(slot, &sp_after, &pc_after) == THREAD_BLOCKED
+            && thread_place(slot, &sp_after, &pc_after) == THREAD_BLOCKED
             && sp_after == sp && pc_after == pc && before >= 0
             && thread_cpu_ns(slot) == before) {
             *cpu_ns = before;

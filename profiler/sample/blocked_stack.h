@@ -50,8 +50,10 @@ enum thread_place blocked_stack_take(const struct thread_slot *slot,
                                      union blocked_sample     *sample,
                                      int64_t                  *cpu_ns);
 
-/* Says the same, and takes nothing. Any thread. */
-enum thread_place thread_place(const struct thread_slot *slot);
+/* Says the same, and for THREAD_BLOCKED SP and PC, but takes nothing. Any
+   thread. */
+enum thread_place thread_place(const struct thread_slot *slot, uint64_t *sp,
+                               uint64_t *pc);
 
 /* The CPU clock of the slot's thread, nanoseconds; -1 if it is gone. Any
    thread. */

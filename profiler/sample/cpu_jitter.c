@@ -380,9 +380,10 @@ static bool
 thread_look(struct cpu_jitter *jitter, const struct look *look,
             struct thread_slot *slot)
 {
-    bool    running;
-    double  share;
-    int64_t cpu, used;
+    bool     running;
+    double   share;
+    int64_t  cpu, used;
+    uint64_t sp, pc;
 
     cpu = thread_cpu_ns(slot);
     used = cpu - slot->cpu_ns;
@@ -401,7 +402,7 @@ thread_look(struct cpu_jitter *jitter, const struct look *look,
     share = fmin(1, (double) used / (double) look->elapsed_ns);
     thread_lose_share(jitter, look, slot, look->missed, share);
 
-    if (!running && thread_place(slot) == THREAD_RUNNING) {
+    if (!running && thread_place(slot, &sp, &pc) == THREAD_RUNNING) {
         if (!thread_hit_waiting(look, slot, used)) {
             thread_lose_share(jitter, look, slot, look->n, share);
         }

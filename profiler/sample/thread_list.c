@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "blocked_stack.h"
 #include "cpu_jitter.h"
 #include "cpu_timers.h"
 #include "thread_list.h"
@@ -274,22 +275,13 @@ thread_slot_name(struct thread_list *list, struct thread_slot *slot)
 }
 
 
-/*
- * Finds the stack of a thread that is blocked: then the file has the number of
- * the system call, six arguments, SP and PC; else it has "running". (Where
- * proc_fd is the "stat" file it has neither.)
- */
+/* Finds the stack of a thread that is blocked. */
 static void
 thread_slot_look(struct thread_slot *slot)
 {
-    char               buffer[256];
-    ssize_t            n;
-    unsigned long long sp;
+    uint64_t sp, pc;
 
-    n = pread(slot->proc_fd, buffer, sizeof(buffer) - 1, 0);
-    buffer[n > 0 ? n : 0] = '\0';
-
-    if (sscanf(buffer, "%*d %*x %*x %*x %*x %*x %*x %llx", &sp) == 1) {
+    if (thread_place(slot, &sp, &pc) == THREAD_BLOCKED) {
         thread_slot_find_stack(slot, sp);
     }
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "../unwind/build_id_notes.h"
 #include "elf_file.h"
 
 
@@ -352,38 +353,6 @@ elf_file_load(const struct elf_file *file, const Elf64_Shdr *section,
     }
 
     return p;
-}
-
-
-/* Walks the notes of a section for NT_GNU_BUILD_ID. */
-static size_t
-build_id_of_notes(const char *notes, uint64_t size, uint8_t *id, size_t max)
-{
-    uint64_t   at = 0, name, desc, next;
-    Elf64_Nhdr note;
-
-    while (size - at >= sizeof(note)) {
-        memcpy(&note, notes + at, sizeof(note));
-
-        name = at + sizeof(note);
-        desc = name + (((uint64_t) note.n_namesz + 3) & ~3ull);
-        next = desc + (((uint64_t) note.n_descsz + 3) & ~3ull);
-
-        if (next > size) {
-            break;
-        }
-
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4
-            && memcmp(notes + name, "GNU", 4) == 0) {
-            max = note.n_descsz < max ? note.n_descsz : max;
-            memcpy(id, notes + desc, max);
-            return max;
-        }
-
-        at = next;
-    }
-
-    return 0;
 }
 
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "build_id_notes.h"
 #include "module_file.h"
 
 
@@ -86,38 +87,6 @@ module_path(const struct dl_phdr_info *info)
 }
 
 
-/* Finds NT_GNU_BUILD_ID in notes, as they are in memory or in a file. */
-static bool
-notes_build_id(const unsigned char *notes, size_t size,
-               struct module_identity *identity)
-{
-    size_t at, name, desc, length;
-    const ElfW(Nhdr) * note;
-
-    for (at = 0; size - at >= sizeof(*note); at = desc + length) {
-        note = (const ElfW(Nhdr) *) (notes + at);
-        name = at + sizeof(*note);
-        desc = name + (((size_t) note->n_namesz + 3) & ~(size_t) 3);
-        length = ((size_t) note->n_descsz + 3) & ~(size_t) 3;
-
-        if (desc > size || length > size - desc) {
-            return false;
-        }
-
-        if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == 4
-            && memcmp(notes + name, "GNU", 4) == 0) {
-            identity->build_id_len = note->n_descsz < MODULE_BUILD_ID_MAX
-                                         ? (uint8_t) note->n_descsz
-                                         : MODULE_BUILD_ID_MAX;
-            memcpy(identity->build_id, notes + desc, identity->build_id_len);
-            return true;
-        }
-    }
-
-    return false;
-}
-
-
 /* The inode of the file that is mapped at the address, 0 if it is unknown. */
 static uint64_t
 mapped_inode(uint64_t address)
@@ -177,11 +146,10 @@ module_identity_create(const struct dl_phdr_info *info, const ElfW(Phdr) * text)
     for (i = 0; i < info->dlpi_phnum; i++) {
         header = &info->dlpi_phdr[i];
 
-        if (header->p_type == PT_NOTE
-            && notes_build_id(
+        if (header->p_type == PT_NOTE && identity->build_id_len == 0) {
+            identity->build_id_len = (uint8_t) build_id_of_notes(
                 (const void *) (info->dlpi_addr + header->p_vaddr),
-                header->p_memsz, identity)) {
-            break;
+                header->p_memsz, identity->build_id, MODULE_BUILD_ID_MAX);
         }
     }
 
@@ -267,7 +235,8 @@ module_file_matches(int fd, const struct module_identity *identity)
             n = pread(fd, notes, headers[i].p_filesz,
                       (off_t) headers[i].p_offset);
             if (n == (ssize_t) headers[i].p_filesz) {
-                (void) notes_build_id(notes, (size_t) n, &file);
+                file.build_id_len = (uint8_t) build_id_of_notes(
+                    notes, (size_t) n, file.build_id, MODULE_BUILD_ID_MAX);
             }
         }
     }
