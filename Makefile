@@ -84,7 +84,7 @@ $(MODULES)/libnprof.so: $(NPROF_OBJ) profiler/nprof.map
 	$(CC) $(LDFLAGS_SO) -Wl,-z,nodelete -Wl,-soname,libnprof.so \
 	    -Wl,--version-script=profiler/nprof.map -o $@.tmp $(NPROF_OBJ) \
 	    $(NPROF_LIBS) -lpthread
-	profiler/check_symbols.sh $@.tmp $(OBJ)/profiler/sample
+	profiler/check_symbols.sh $@.tmp $(OBJ)/profiler
 	mv $@.tmp $@
 
 BUILD_ID_H := $(BUILD)/include/nprof_build_id.h

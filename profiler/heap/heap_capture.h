@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 
 /* The functions that a sample's leaf frames may be: they are cut off. */
@@ -34,7 +35,24 @@ struct heap_counters {
 };
 
 
+/* What the hooks read; set up before the first sample, by
+   heap_capture_setup.c. */
+struct heap_state {
+    /* Whether samples are taken. Stored by the main thread, and by a child
+       after fork; loaded by the hooks. */
+    _Atomic bool active;
+
+    /* Written before that, on the main thread. The main thread's stack is as
+       far as it is known to be mapped when SP is in it. */
+    uint64_t  interval;
+    pid_t     pid;
+    uintptr_t main_lo;
+    uintptr_t main_hi;
+};
+
+
 extern struct heap_counters heap_counters;
+extern struct heap_state    heap_state;
 
 
 /* Makes what a sample needs, once. Main thread. Returns 0 or -errno. */

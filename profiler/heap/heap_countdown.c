@@ -14,7 +14,9 @@
 #define REST_BYTES (1024 * 1024)
 
 
-_Thread_local struct heap_countdown heap_countdown;
+/* Here, too: a definition does not take the model of its declaration. */
+_Thread_local struct heap_countdown heap_countdown
+    __attribute__((tls_model("initial-exec")));
 
 /* Written before the hooks are there. */
 static uint64_t process_seed;

@@ -1,7 +1,7 @@
 
 /*
  * The allocation hooks; see heap_hook.h. Each has the prototype of what it
- * stands for.
+ * stands for. What this object may call is checked by the build.
  *
  * A block is taken out of the live set before it is given back, for in the next
  * moment it may be another thread's; and it gets into it before its owner has
@@ -9,12 +9,9 @@
  */
 
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <stddef.h>
 
-#include "../sample/got_patch.h"
 #include "heap_allocator.h"
 #include "heap_capture.h"
 #include "heap_countdown.h"
@@ -221,8 +218,7 @@ pvalloc_hook(size_t size)
 }
 
 
-/* free() last: a block that it frees was seen, as far as it can be. */
-static const struct got_redirect redirects[] = {
+const struct got_redirect heap_hooks[HEAP_HOOKS] = {
     {"malloc", (void *const *) &heap_allocator.malloc, (void *) malloc_hook},
     {"calloc", (void *const *) &heap_allocator.calloc, (void *) calloc_hook},
     {"realloc", (void *const *) &heap_allocator.realloc, (void *) realloc_hook},
@@ -238,62 +234,3 @@ static const struct got_redirect redirects[] = {
     {"pvalloc", (void *const *) &heap_allocator.pvalloc, (void *) pvalloc_hook},
     {"free", (void *const *) &heap_allocator.free, (void *) free_hook},
 };
-
-#define REDIRECTS (sizeof(redirects) / sizeof(redirects[0]))
-
-
-/* Whether it is the main program's stub that calls the function, which is what
-   its address is where a program without PIE takes it. */
-static bool
-is_stub(void *target)
-{
-    void   *found;
-    Dl_info info;
-    const ElfW(Sym) * symbol;
-
-    found = NULL;
-
-    if (dladdr1(target, &info, &found, RTLD_DL_SYMENT) == 0 || found == NULL) {
-        return false;
-    }
-
-    symbol = found;
-
-    return symbol->st_shndx == SHN_UNDEF;
-}
-
-
-const char *
-heap_hook_missing(void)
-{
-    size_t                   i;
-    static const char *const sanitizers[] = {
-        "__asan_init", "__tsan_init",   "__msan_init",
-        "__lsan_init", "__hwasan_init",
-    };
-
-    for (i = 0; i < sizeof(sanitizers) / sizeof(sanitizers[0]); i++) {
-        if (dlsym(RTLD_DEFAULT, sanitizers[i]) != NULL) {
-            return "a sanitizer has malloc()";
-        }
-    }
-
-    for (i = 0; i < REDIRECTS; i++) {
-        if (is_stub(*redirects[i].target)) {
-            return "the program has a stub for malloc() or another of its kind";
-        }
-    }
-
-    return NULL;
-}
-
-
-int
-heap_hook_install(void)
-{
-    int rc;
-
-    rc = got_patch_all(redirects, REDIRECTS);
-
-    return rc < 0 ? rc : 0;
-}

@@ -14,6 +14,16 @@
 #define NPROF_HEAP_HOOK_H
 
 
+#include "../sample/got_patch.h"
+
+
+/* The functions that are hooked. */
+#define HEAP_HOOKS 10
+
+
+/* Each with the hook that takes its place. */
+extern const struct got_redirect heap_hooks[HEAP_HOOKS];
+
 /* Why the allocator can't be hooked here: a static text, or NULL. */
 const char *heap_hook_missing(void);
 

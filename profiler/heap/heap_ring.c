@@ -1,13 +1,11 @@
 
 /*
- * The ring of sampled allocations; see heap_ring.h.
+ * The ring of sampled allocations; see heap_ring.h. What this object may call
+ * is checked by the build.
  */
 
 
-#include <errno.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "heap_ring.h"
 
@@ -28,38 +26,13 @@ struct ring_header {
 };
 
 
-static unsigned char *ring_data;
-
-/* Bytes ever reserved, and ever released. */
-static _Atomic uint64_t ring_reserved;
-static _Atomic uint64_t ring_read;
-
-
-int
-heap_ring_open(void)
-{
-    void *data;
-
-    if (ring_data != NULL) {
-        return 0;
-    }
-
-    data = mmap(NULL, HEAP_RING_SIZE, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) {
-        return -errno;
-    }
-
-    ring_data = data;
-
-    return 0;
-}
+struct heap_ring heap_ring;
 
 
 static struct ring_header *
 header_at(uint64_t position)
 {
-    return (struct ring_header *) (ring_data + position % HEAP_RING_SIZE);
+    return (struct ring_header *) (heap_ring.data + position % HEAP_RING_SIZE);
 }
 
 
@@ -84,8 +57,8 @@ heap_ring_reserve(size_t stack_size)
     do {
         /* first: what is read was reserved before.
            acquire: pairs with heap_ring_release(), which leaves zeros */
-        read = atomic_load_explicit(&ring_read, memory_order_acquire);
-        start = atomic_load_explicit(&ring_reserved, memory_order_relaxed);
+        read = atomic_load_explicit(&heap_ring.read, memory_order_acquire);
+        start = atomic_load_explicit(&heap_ring.reserved, memory_order_relaxed);
 
         to_end = HEAP_RING_SIZE - start % HEAP_RING_SIZE;
         skip = total > to_end ? to_end : 0;
@@ -94,7 +67,7 @@ heap_ring_reserve(size_t stack_size)
             return NULL;
         }
     } while (!atomic_compare_exchange_weak_explicit(
-        &ring_reserved, &start, start + skip + total, memory_order_relaxed,
+        &heap_ring.reserved, &start, start + skip + total, memory_order_relaxed,
         memory_order_relaxed));
 
     if (skip != 0) {
@@ -117,8 +90,8 @@ heap_ring_commit(struct heap_record *record)
 {
     header_publish((struct ring_header *) record - 1);
 
-    return atomic_load_explicit(&ring_reserved, memory_order_relaxed)
-               - atomic_load_explicit(&ring_read, memory_order_relaxed)
+    return atomic_load_explicit(&heap_ring.reserved, memory_order_relaxed)
+               - atomic_load_explicit(&heap_ring.read, memory_order_relaxed)
            > HEAP_RING_SIZE / 2;
 }
 
@@ -126,7 +99,7 @@ heap_ring_commit(struct heap_record *record)
 uint64_t
 heap_ring_end(void)
 {
-    return atomic_load_explicit(&ring_reserved, memory_order_acquire);
+    return atomic_load_explicit(&heap_ring.reserved, memory_order_acquire);
 }
 
 
@@ -137,7 +110,7 @@ heap_ring_peek(uint64_t end)
     struct ring_header *header;
 
     for (;;) {
-        read = atomic_load_explicit(&ring_read, memory_order_relaxed);
+        read = atomic_load_explicit(&heap_ring.read, memory_order_relaxed);
         if (read == end) {
             return NULL;
         }
@@ -165,11 +138,11 @@ heap_ring_release(void)
     uint64_t            read;
     struct ring_header *header;
 
-    read = atomic_load_explicit(&ring_read, memory_order_relaxed);
+    read = atomic_load_explicit(&heap_ring.read, memory_order_relaxed);
     header = header_at(read);
     total = atomic_load_explicit(&header->total, memory_order_relaxed);
     memset(header, 0, total);
 
     /* release: pairs with heap_ring_reserve() */
-    atomic_store_explicit(&ring_read, read + total, memory_order_release);
+    atomic_store_explicit(&heap_ring.read, read + total, memory_order_release);
 }

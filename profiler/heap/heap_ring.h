@@ -18,6 +18,7 @@
 #define NPROF_HEAP_RING_H
 
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,18 @@ struct heap_record {
     /* Last: the stack is at its end. */
     struct sample_record sample;
 };
+
+
+struct heap_ring {
+    unsigned char *data;
+
+    /* Bytes ever reserved, by producers, and ever released. */
+    _Atomic uint64_t reserved;
+    _Atomic uint64_t read;
+};
+
+
+extern struct heap_ring heap_ring;
 
 
 /* Maps the ring's memory, once; it stays. Returns 0 or -errno. */

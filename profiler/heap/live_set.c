@@ -1,6 +1,7 @@
 
 /*
- * The set of live blocks; see live_set.h.
+ * The set of live blocks; see live_set.h. What this object may call is checked
+ * by the build.
  *
  * An address has PROBES places in each of two tables, and is in any of them;
  * a place is 0 or address and entry in one word, so that a block is put in and
@@ -9,18 +10,12 @@
  */
 
 
-#include <errno.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "live_set.h"
 
 
 #define PROBES 16
-
-/* Places of the tables: the second has four for each entry. */
-#define SMALL_PLACES 4096u
-#define LARGE_PLACES (128u * 1024)
 
 /* A place: the address, of which the lowest three bits are 0 and the upper 17
    too, and a number of an entry. */
@@ -33,18 +28,9 @@
 #define FILTER_LIMIT 192
 
 
-struct live_table {
-    _Atomic uint64_t *places;
-    uint32_t          mask;
-};
-
-
 struct live_counters live_counters;
+struct live_memory   live_memory;
 _Atomic uint8_t      live_filter[1 << LIVE_FILTER_BITS];
-
-/* Set once, before the hooks are there. */
-static struct live_table  tables[2];
-static struct live_entry *entries;
 
 /* Entries that were never used begin here; 0 is none. */
 static _Atomic uint32_t unused = 1;
@@ -58,49 +44,13 @@ static _Atomic uint64_t spare;
 static _Atomic uint32_t freed;
 
 
-static void *
-pages_map(size_t size)
-{
-    void *pages;
-
-    pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return pages == MAP_FAILED ? NULL : pages;
-}
-
-
-int
-live_set_open(void)
-{
-    if (tables[0].places == NULL) {
-        tables[0].places = pages_map(SMALL_PLACES * sizeof(uint64_t));
-        tables[0].mask = SMALL_PLACES - 1;
-    }
-
-    if (tables[1].places == NULL) {
-        tables[1].places = pages_map(LARGE_PLACES * sizeof(uint64_t));
-        tables[1].mask = LARGE_PLACES - 1;
-    }
-
-    if (entries == NULL) {
-        entries = pages_map((LIVE_SET_MAX + 1) * sizeof(*entries));
-    }
-
-    return tables[0].places == NULL || tables[1].places == NULL
-                   || entries == NULL
-               ? -ENOMEM
-               : 0;
-}
-
-
 void
 live_set_orphan(void)
 {
     uint32_t entry;
 
     for (entry = 1; entry < atomic_load(&unused); entry++) {
-        entries[entry].stack = LIVE_STACK_NONE;
+        live_memory.entries[entry].stack = LIVE_STACK_NONE;
     }
 }
 
@@ -108,7 +58,7 @@ live_set_orphan(void)
 struct live_entry *
 live_entry_at(uint32_t entry)
 {
-    return &entries[entry];
+    return &live_memory.entries[entry];
 }
 
 
@@ -129,7 +79,8 @@ spare_pop(void)
         }
 
         /* another's by now, maybe: then the exchange fails */
-        next = atomic_load_explicit(&entries[entry].next, memory_order_relaxed);
+        next = atomic_load_explicit(&live_memory.entries[entry].next,
+                                    memory_order_relaxed);
         next |= ((head >> 32) + 1) << 32;
     } while (!atomic_compare_exchange_weak_explicit(
         &spare, &head, next, memory_order_acquire, memory_order_acquire));
@@ -157,8 +108,8 @@ live_entry_take(uint64_t size)
             memory_order_relaxed));
     }
 
-    entries[entry].size = size;
-    entries[entry].stack = LIVE_STACK_UNKNOWN;
+    live_memory.entries[entry].size = size;
+    live_memory.entries[entry].stack = LIVE_STACK_UNKNOWN;
     atomic_fetch_add_explicit(&live_counters.live, 1, memory_order_relaxed);
 
     return entry;
@@ -174,7 +125,7 @@ live_entry_give(uint32_t entry)
     head = atomic_load_explicit(&spare, memory_order_relaxed);
 
     do {
-        atomic_store_explicit(&entries[entry].next, (uint32_t) head,
+        atomic_store_explicit(&live_memory.entries[entry].next, (uint32_t) head,
                               memory_order_relaxed);
         /* release: pairs with spare_pop() */
     } while (!atomic_compare_exchange_weak_explicit(
@@ -273,8 +224,8 @@ live_set_insert(const void *block, uint32_t entry)
         return false;
     }
 
-    if (place_claim(&tables[0], block, entry)
-        || place_claim(&tables[1], block, entry)) {
+    if (place_claim(&live_memory.tables[0], block, entry)
+        || place_claim(&live_memory.tables[1], block, entry)) {
         return true;
     }
 
@@ -293,7 +244,7 @@ live_set_remove(const void *block)
 
     for (t = 0; t < 2; t++) {
         for (i = 0; i < PROBES; i++) {
-            place = place_of(&tables[t], block, i);
+            place = place_of(&live_memory.tables[t], block, i);
             /* acquire: pairs with place_claim() */
             value = atomic_load_explicit(place, memory_order_acquire);
 
@@ -321,7 +272,8 @@ live_set_freed(uint32_t entry)
     head = atomic_load_explicit(&freed, memory_order_relaxed);
 
     do {
-        atomic_store_explicit(&entries[entry].next, head, memory_order_relaxed);
+        atomic_store_explicit(&live_memory.entries[entry].next, head,
+                              memory_order_relaxed);
         /* release: pairs with live_set_take_freed() */
     } while (!atomic_compare_exchange_weak_explicit(
         &freed, &head, entry, memory_order_release, memory_order_relaxed));

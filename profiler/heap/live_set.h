@@ -58,6 +58,20 @@ struct live_entry {
 };
 
 
+/* Places of addresses (live_set.c); as many as the mask says, and one. */
+struct live_table {
+    _Atomic uint64_t *places;
+    uint32_t          mask;
+};
+
+
+/* Set once, before the hooks are there. */
+struct live_memory {
+    struct live_table  tables[2];
+    struct live_entry *entries;
+};
+
+
 struct live_counters {
     /* Blocks that took the address of one that was in the set: nobody told us
        of its end. */
@@ -73,6 +87,7 @@ struct live_counters {
 
 
 extern struct live_counters live_counters;
+extern struct live_memory   live_memory;
 
 /* Live blocks by hash; LIVE_FILTER_BITS. */
 extern _Atomic uint8_t live_filter[1 << LIVE_FILTER_BITS]

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from nginx_instance import ALGORITHMS, MODULES, PATIENCE, SAN_PRELOAD, SOURCE
+from nginx_instance import (ALGORITHMS, BUILD, MODULES, PATIENCE, SAN_PRELOAD,
+                            SOURCE)
 
 pytestmark = pytest.mark.skipif(
     bool(SAN_PRELOAD), reason="a sanitizer's run-time is nginx's here")
@@ -59,6 +60,32 @@ profile = Profile(job_wait(handle))
 assert profile.total(0, "fiber_burn") > 50, profile.samples
 assert library.stop(handle, 2000) == 0
 """, ALGORITHMS / "libsort_v1.so", burner)
+
+
+@pytest.mark.parametrize("name, who", [
+    ("sample/sample_ring", "the signal handler"),
+    ("heap/live_set", "the allocation hooks")])
+@pytest.mark.parametrize("call", ["malloc", "pthread_mutex_lock", "usleep"])
+def test_build_refuses_what_hooks_may_not_call(tmp_path, name, who, call):
+    for folder in ("sample", "heap"):
+        shutil.copytree(BUILD / "obj" / "profiler" / folder, tmp_path / folder)
+
+    def check():
+        done = subprocess.run(
+            [SOURCE / "profiler" / "check_symbols.sh",
+             MODULES / "libnprof.so", tmp_path], capture_output=True,
+            text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert check() == (0, "")
+    more = tmp_path / "more.o"
+    subprocess.run(
+        [os.environ.get("CC", "gcc"), "-c", "-x", "c", "-", "-o", more],
+        input=f"void {call}(void); void more(void) {{ {call}(); }}",
+        text=True, check=True)
+    subprocess.run(["ld", "-r", "-o", tmp_path / f"{name}.o", more,
+                    BUILD / "obj" / "profiler" / f"{name}.o"], check=True)
+    assert check() == (1, f"{who} may not use: {call}\n")
 
 
 def test_one_profiler_a_process():
