@@ -91,4 +91,6 @@ void
 heap_countdown_rest(void)
 {
     heap_countdown.left = REST_BYTES;
+    /* that is no gap: one is drawn when sampling is on again */
+    heap_countdown.state = 0;
 }

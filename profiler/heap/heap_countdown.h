@@ -23,7 +23,8 @@ struct heap_countdown {
     /* Bytes to the next sample. */
     uint64_t left;
 
-    /* Of the random numbers; 0 in a thread that has drawn none yet. */
+    /* Of the random numbers; 0 in a thread that has drawn none yet, or none
+       since it was off. */
     uint64_t state;
 };
 

@@ -178,6 +178,33 @@ Test(heap_countdown, absurd_sizes_do_not_move_the_countdown)
 }
 
 
+/* A thread that comes back after sampling was off has no gap from before: were
+   what it looks at then a sample each time, large blocks or small, it would be
+   one too many. */
+Test(heap_countdown, a_pause_ends_in_a_gap_that_is_drawn)
+{
+    uint64_t seed;
+    unsigned sampled;
+
+    sampled = 0;
+
+    for (seed = 1; seed <= 1000; seed++) {
+        heap_countdown_rest();
+        cr_assert(heap_countdown_passes(4096));
+        heap_countdown_setup(seed * 0xd1342543de82ef95u, INTERVAL);
+
+        while (heap_countdown_passes(4096)) {
+            /* void */
+        }
+
+        sampled += heap_countdown_draw(4096);
+    }
+
+    /* 8 are expected */
+    cr_expect(sampled > 0 && sampled < 30, "%u", sampled);
+}
+
+
 #define POINTS 8
 
 
