@@ -132,8 +132,7 @@ look_missing(void)
 /*
  * The labels of requests need both hooks: one says whose work begins, the other
  * when it ends. Where one fails requests must have no scope, else their labels
- * would stay; so the tables are last. The loop is not timed for their sake: no
- * turn is a stall.
+ * would stay; so the tables are last. The loop is not timed for their sake.
  */
 static void
 labels_start(struct profiler *profiler)
@@ -146,7 +145,7 @@ labels_start(struct profiler *profiler)
         return;
     }
 
-    rc = loop_hook_start(INT64_MAX);
+    rc = loop_hook_start(LOOP_UNTIMED);
 
     if (rc == 0) {
         rc = io_hook_install();

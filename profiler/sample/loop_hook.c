@@ -203,6 +203,10 @@ turn_begin(void)
         return;
     }
 
+    if (loop_state.threshold_ns == LOOP_UNTIMED) {
+        return;
+    }
+
     /* sequentially consistent, as is loop_watcher_sleep(): one sees the other */
     atomic_store(&loop_state.turn_start_ns, clock_ns(CLOCK_MONOTONIC));
 

@@ -6,8 +6,8 @@
  * The hook stands in the main program's global offset table, so only the event
  * loop's own waits pass it: a library that polls inside a handler blocks the
  * loop, and is part of a turn. It runs on the main thread; other threads pass
- * straight through. It takes two readings of the clock a turn, and allocates,
- * locks and waits for nothing.
+ * straight through. It takes two readings of the clock a turn, none where turns
+ * are not timed, and allocates, locks and waits for nothing.
  */
 
 
@@ -99,10 +99,14 @@ struct loop_state {
 extern struct loop_state loop_state;
 
 
+/* A threshold: turns are not timed, and need no clock. */
+#define LOOP_UNTIMED 0
+
 /*
- * Begins to time the calling thread's loop; INT64_MAX: no turn is a stall. Call
- * it on the main thread, in a worker after fork. Returns 0 or -errno: -ENOENT
- * if the main program calls none of the three.
+ * Begins to time the calling thread's loop; INT64_MAX: no turn is a stall. The
+ * end of requests' work (request_scope.h) is seen in any case. Call it on the
+ * main thread, in a worker after fork; the last call counts. Returns 0 or
+ * -errno: -ENOENT if the main program calls none of the three.
  */
 int loop_hook_start(int64_t threshold_ns);
 

@@ -271,6 +271,18 @@ def test_off_is_empty_and_not_hooked(nginx):
 
 
 @no_sanitizer
+def test_heap_alone_times_no_turns(nginx):
+    """Nobody asks how long they take; where requests end is seen still."""
+    configure(nginx, main="profiler_types heap;").start()
+    ask(nginx, "/v2", 5)
+    assert {labels.get("location")
+            for names, labels, _ in fetch(nginx, "allocs").samples
+            if "qsort_r" in names} == {"/v2"}
+    metrics = nginx.get("/debug/pprof/status?format=prometheus").text
+    assert f'loop_turn_seconds_count{{worker="{nginx.worker}"}} 0\n' in metrics
+
+
+@no_sanitizer
 def test_switched_by_a_reload(nginx):
     """The workers of a configuration without heap profiles are as if there
     had never been one with them; and the other way round."""
