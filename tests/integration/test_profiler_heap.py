@@ -522,6 +522,54 @@ def test_sanitizer_has_the_allocator(nginx):
     assert reason in nginx.error_log()
 
 
+# nginx's pools
+
+POOL = 256 << 10
+
+
+@no_sanitizer
+def test_pools_are_their_creators(nginx):
+    """The block of a pool has on its stack who made the pool, and is in use
+    as long as what it is of."""
+    configure(nginx, http="connection_pool_size 256k; request_pool_size 256k; "
+                          "large_client_header_buffers 4 256k;").start()
+
+    def of_creators(profile, value):
+        return [profile.total(value, "ngx_create_pool", creator)
+                for creator in ("ngx_event_accept", "ngx_http_create_request")]
+
+    before = fetch(nginx)
+    for _ in range(5):
+        nginx.get("/1k")
+    with nginx.connect():
+        after = fetch(nginx)
+        for value, each in ((ALLOC_OBJECTS, 1), (ALLOC_SPACE, POOL)):
+            made = [now - then for now, then in zip(
+                of_creators(after, value), of_creators(before, value))]
+            assert made == [7 * each, 6 * each]
+        # that connection, and who asks
+        wait_until(lambda: of_creators(fetch(nginx), INUSE_SPACE)
+                   == [2 * POOL, POOL], "the pools of what is over are gone")
+
+
+@no_sanitizer
+def test_large_block_of_a_pool_is_its_callers(nginx):
+    """What is larger than the pool's blocks has a block of its own."""
+    configure(nginx, server="location /body { count; count_sort v1; "
+                            "client_body_buffer_size 1m; }")
+    nginx.start()
+    assert nginx.post("/body", "2 1".ljust(300000)).status == 200
+    caller = ("ngx_create_temp_buf", "ngx_http_read_client_request_body")
+    buffers = [(labels, values) for names, labels, values
+               in fetch(nginx, "allocs").samples
+               if caller in zip(names, names[1:])]
+    assert [labels["location"] for labels, _ in buffers] == ["/body"]
+    objects, space, *in_use = buffers[0][1]
+    # without what came along with the header
+    assert objects == 1 and 298000 < space <= 300000
+    assert in_use == [0, 0]
+
+
 # memory that malloc() does not see
 
 def test_status_has_what_malloc_does_not_see(nginx):
@@ -530,4 +578,25 @@ def test_status_has_what_malloc_does_not_see(nginx):
     assert 11 << 20 <= memory["mapped_zones"] < 13 << 20
     assert memory["resident"] > memory["anonymous"] > 1 << 20
     assert memory["mapped_private"] > memory["anonymous"] / 2
-    assert memory["mapped_code"] >= 0
+
+
+def code_without_file(pid):
+    """Bytes of a process's private mappings with code that is in no file."""
+    mappings = [line.split() for line in maps(pid)]
+    return sum(end - start for start, end in (
+        (int(part, 16) for part in mapping[0].split("-"))
+        for mapping in mappings
+        if mapping[1].endswith("xp") and mapping[4] == "0"
+        and not mapping[-1].startswith("[v")))
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_status_has_the_code_of_jit_compilers(nginx, jit):
+    """A location's expression is compiled by the master, and its code is the
+    workers' memory."""
+    configure(nginx, main=f"pcre_jit {jit};",
+              server="location ~ ^/(a|b)+c$ { return 204; }").start()
+    assert nginx.get("/abc").status == 204
+    code = status(nginx)["memory"]["mapped_code"]
+    assert code == code_without_file(nginx.worker)
+    assert (code > 0) == (jit == "on")
