@@ -62,6 +62,31 @@ def test_both_have_as_many_sections_and_the_same_links():
     assert links(english) == links(japanese)
 
 
+def sections(text):
+    """The text of each section without blocks of code."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.split(r"^#+ ", text, flags=re.MULTILINE)
+
+
+def test_both_have_the_same_figures_and_tables():
+    """In each section; small whole numbers may be words."""
+    for english, japanese in zip(sections(ENGLISH.read_text()),
+                                 sections(JAPANESE.read_text())):
+        for pattern in (r"\d+(?:[.,]\d+)+|\d{2,}", r"^\||(?<!\\)\|"):
+            found = [sorted(re.findall(pattern, text, re.MULTILINE))
+                     for text in (english, japanese)]
+            assert found[0] == found[1], english[:60]
+
+
+def test_sections_are_in_the_order_of_the_go_demo():
+    text = ENGLISH.read_text()
+    part = text[text.index("## Kubernetes\n"):]
+    found = re.findall(r"^###? (.*)$", part, re.MULTILINE)
+    assert found[1:9] == [
+        "Set-up", "Deploy", "Load test", "Access", "What to look at in Datadog",
+        "Expected results", "Troubleshooting", "Clean-up"]
+
+
 def anchors(path):
     """The anchors of a document's headings, as GitHub makes them."""
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
