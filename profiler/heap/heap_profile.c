@@ -171,8 +171,8 @@ record_add(struct heap_profile *heap, const struct heap_record *record)
     uint32_t           cut, stack;
     struct heap_weight weight;
 
-    stack_unwind(heap->unwinder, &record->sample, record->tid == getpid(),
-                 heap->stack);
+    stack_unwind_repeated(heap->unwinder, &record->sample,
+                          record->tid == heap_state.pid, heap->stack);
     heap->samples++;
     heap->complete += heap->stack->complete;
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "eh_frame.h"
+#include "known_walks.h"
 #include "stack_unwind.h"
 #include "unwind_access.h"
 
@@ -63,6 +64,7 @@ struct stack_unwinder {
     unw_addr_space_t     space;
 
     struct unwind_access access;
+    struct known_walks  *known;
 
     /* SP of the frame that a walk did not get beyond. */
     uint64_t gap_sp;
@@ -119,9 +121,13 @@ stack_unwinder_create(struct module_table    *table,
     }
 
     created->table = table;
-    created->space = unw_create_addr_space(&unwind_accessors, 0);
+    created->known = known_walks_create();
+    created->space = created->known == NULL
+                         ? NULL
+                         : unw_create_addr_space(&unwind_accessors, 0);
 
     if (created->space == NULL) {
+        known_walks_destroy(created->known);
         free(created);
         return -ENOMEM;
     }
@@ -140,6 +146,7 @@ void
 stack_unwinder_destroy(struct stack_unwinder *unwinder)
 {
     unw_destroy_addr_space(unwinder->space);
+    known_walks_destroy(unwinder->known);
     free(unwinder);
 }
 
@@ -149,6 +156,7 @@ stack_unwinder_flush(struct stack_unwinder *unwinder)
 {
     memset(unwinder->rows, 0, sizeof(unwinder->rows));
     unw_flush_cache(unwinder->space, 0, 0);
+    known_walks_flush(unwinder->known);
 }
 
 
@@ -374,29 +382,32 @@ bridge(struct stack_unwinder *unwinder, struct unwound_stack *stack)
 }
 
 
-void
-stack_unwind(struct stack_unwinder      *unwinder,
-             const struct sample_record *record, bool main_thread,
-             struct unwound_stack *stack)
+static void
+unwind_begin(struct stack_unwinder      *unwinder,
+             const struct sample_record *record, struct unwound_stack *stack)
 {
-    enum walk_end end;
-
     unwinder->access.record = record;
     memcpy(unwinder->access.registers, record->registers,
            sizeof(unwinder->access.registers));
     stack->n_frames = 0;
     stack->complete = false;
     stack->bridged = false;
+}
 
-    end = walk(unwinder, stack);
 
+/* What comes after the first walk. */
+static void
+unwind_end(struct stack_unwinder *unwinder, enum walk_end end, bool main_thread,
+           struct unwound_stack *stack)
+{
     if (end == WALK_NO_MODULE) {
         mark_add(stack, STACK_FRAME_JIT);
     }
 
     /* a blocked thread's frame pointer is unknown: it fails where it matters */
     if (end == WALK_NO_MODULE || end == WALK_NO_ROW
-        || (end == WALK_FAILED && (record->flags & SAMPLE_BLOCKED))) {
+        || (end == WALK_FAILED
+            && (unwinder->access.record->flags & SAMPLE_BLOCKED))) {
         stack->bridged = bridge(unwinder, stack);
     }
 
@@ -406,4 +417,38 @@ stack_unwind(struct stack_unwinder      *unwinder,
     }
 
     mark_add(stack, STACK_FRAME_TRUNCATED);
+}
+
+
+void
+stack_unwind(struct stack_unwinder      *unwinder,
+             const struct sample_record *record, bool main_thread,
+             struct unwound_stack *stack)
+{
+    unwind_begin(unwinder, record, stack);
+    unwind_end(unwinder, walk(unwinder, stack), main_thread, stack);
+}
+
+
+void
+stack_unwind_repeated(struct stack_unwinder      *unwinder,
+                      const struct sample_record *record, bool main_thread,
+                      struct unwound_stack *stack)
+{
+    enum walk_end end;
+
+    unwind_begin(unwinder, record, stack);
+    stack->n_frames = known_walk_find(unwinder->known, record, stack->frames);
+    end = WALK_ROOT;
+
+    if (stack->n_frames == 0) {
+        known_walk_begin(unwinder->known, record);
+        unwinder->access.known = unwinder->known;
+        end = walk(unwinder, stack);
+        unwinder->access.known = NULL;
+        known_walk_end(unwinder->known, stack->frames,
+                       end == WALK_ROOT ? stack->n_frames : 0);
+    }
+
+    unwind_end(unwinder, end, main_thread, stack);
 }

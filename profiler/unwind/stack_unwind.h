@@ -61,6 +61,14 @@ void stack_unwind(struct stack_unwinder      *unwinder,
                   const struct sample_record *record, bool main_thread,
                   struct unwound_stack *stack);
 
+/*
+ * The same of a sample that other samples may have been like: where all that
+ * one's walk read is as it was, its frames are known (known_walks.h).
+ */
+void stack_unwind_repeated(struct stack_unwinder      *unwinder,
+                           const struct sample_record *record, bool main_thread,
+                           struct unwound_stack *stack);
+
 /* Forgets all that was derived from the table; after it changed. */
 void stack_unwinder_flush(struct stack_unwinder *unwinder);
 

@@ -138,10 +138,16 @@ access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
         return -UNW_EINVAL;
     }
 
+    if (unwind_access_stack(access->record, address, value)) {
+        if (access->known != NULL) {
+            known_walk_word(access->known, address, *value);
+        }
+        return 0;
+    }
+
     /* not of any module: one that is gone may have been where another is */
-    if (unwind_access_stack(access->record, address, value)
-        || (access->module != NULL
-            && eh_frame_read(access->module, address, value, sizeof(*value)))) {
+    if (access->module != NULL
+        && eh_frame_read(access->module, address, value, sizeof(*value))) {
         return 0;
     }
 
@@ -153,6 +159,11 @@ access_mem(unw_addr_space_t space, unw_word_t address, unw_word_t *value,
     if (access->finding) {
         *value = 0;
         return 0;
+    }
+
+    /* another sample may have it */
+    if (access->known != NULL) {
+        known_walk_end(access->known, NULL, 0);
     }
 
     return -UNW_EINVAL;
@@ -172,6 +183,10 @@ access_reg(unw_addr_space_t space, unw_regnum_t number, unw_word_t *value,
     }
 
     *value = access->registers[number];
+
+    if (access->known != NULL) {
+        known_walk_register(access->known, (unsigned) number);
+    }
 
     return 0;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "../sample/sample_record.h"
+#include "known_walks.h"
 #include "module_table.h"
 
 
@@ -30,6 +31,9 @@ struct unwind_access {
 
     /* libunwind looks an entry up, and does not step by it yet. */
     bool finding;
+
+    /* What is to know what is read of the sample, or NULL. */
+    struct known_walks *known;
 };
 
 

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct module_table    table;
 static struct stack_unwinder *unwinder;
-static struct unwound_stack   stack;
+static struct unwound_stack   stack, again;
 
 
 static uint64_t
@@ -77,6 +77,21 @@ check(void)
 }
 
 
+/* Whether its walk is known or not. */
+static void
+check_repeated(const struct sample_record *record)
+{
+    stack_unwind_repeated(unwinder, record, true, &again);
+
+    if (again.n_frames != stack.n_frames || again.complete != stack.complete
+        || memcmp(again.frames, stack.frames,
+                  stack.n_frames * sizeof(stack.frames[0]))
+               != 0) {
+        abort();
+    }
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -113,6 +128,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     stack_unwind(unwinder, record, true, &stack);
     check();
+    check_repeated(record);
+    check_repeated(record);
     free(record);
 
     return 0;

@@ -133,6 +133,27 @@ sampled_record(struct sampled_thread *sampled)
 }
 
 
+/* The stack is the same when it is looked for among those that are known, and
+   when it is known. */
+static inline void
+expect_repeated(const struct sample_record *record, bool main_thread,
+                const struct unwound_stack *stack)
+{
+    int                         i;
+    static struct unwound_stack again;
+
+    for (i = 0; i < 2; i++) {
+        stack_unwind_repeated(sampled_unwinder, record, main_thread, &again);
+        cr_assert_eq(again.n_frames, stack->n_frames);
+        cr_assert_eq(again.complete, stack->complete);
+        cr_assert_eq(again.bridged, stack->bridged);
+        cr_assert_eq(memcmp(again.frames, stack->frames,
+                            stack->n_frames * sizeof(again.frames[0])),
+                     0);
+    }
+}
+
+
 /* Takes a sample of the thread and unwinds it, as the profiler thread does. */
 static inline const struct unwound_stack *
 sampled_take(struct sampled_thread *sampled, uint32_t *flags)
@@ -147,6 +168,7 @@ sampled_take(struct sampled_thread *sampled, uint32_t *flags)
 
     stack_unwind(sampled_unwinder, record, sampled->slot->main_thread,
                  &sampled_stack);
+    expect_repeated(record, sampled->slot->main_thread, &sampled_stack);
     sample_ring_release(&sampled->slot->ring);
 
     return &sampled_stack;

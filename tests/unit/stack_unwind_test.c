@@ -5,6 +5,8 @@
 #include <criterion/criterion.h>
 
 #include <alloca.h>
+#include <dlfcn.h>
+#include <libunwind-x86_64.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -38,6 +40,59 @@ Test(stack_unwind, a_thread_is_seen_from_leaf_to_root)
         cr_assert_eq(stack->n_frames, outer + 4);
     }
 
+    sampled_end(&sampled);
+}
+
+
+static unsigned steps;
+
+
+/* libunwind's, counted: this one comes before it. */
+int
+unw_step(unw_cursor_t *cursor)
+{
+    static int (*next)(unw_cursor_t * cursor);
+
+    if (next == NULL) {
+        *(void **) &next = dlsym(RTLD_NEXT, "_Ux86_64_step");
+    }
+
+    steps++;
+
+    return next(cursor);
+}
+
+
+Test(stack_unwind, a_sample_like_one_before_is_not_walked)
+{
+    struct sampled_thread       sampled;
+    struct unwound_stack        again;
+    const struct sample_record *record;
+
+    sampled_start(&sampled, scenario_nested);
+    record = sampled_record(&sampled);
+    stack_unwind(sampled_unwinder, record, false, &sampled_stack);
+    check_root(&sampled_stack, STACK_FRAME_ROOT_THREAD);
+
+    stack_unwinder_flush(sampled_unwinder);
+    steps = 0;
+    stack_unwind_repeated(sampled_unwinder, record, false, &again);
+    /* out of each, of which the C library's root is not shown */
+    cr_assert_eq(steps, again.n_frames);
+
+    steps = 0;
+    stack_unwind_repeated(sampled_unwinder, record, false, &again);
+    cr_assert_eq(steps, 0);
+    cr_assert_eq(again.n_frames, sampled_stack.n_frames);
+    cr_assert_eq(memcmp(again.frames, sampled_stack.frames,
+                        again.n_frames * sizeof(again.frames[0])),
+                 0);
+
+    stack_unwinder_flush(sampled_unwinder);
+    stack_unwind_repeated(sampled_unwinder, record, false, &again);
+    cr_assert_neq(steps, 0);
+
+    sample_ring_release(&sampled.slot->ring);
     sampled_end(&sampled);
 }
 
