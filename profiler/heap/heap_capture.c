@@ -201,7 +201,8 @@ heap_capture(const void *block, size_t size)
         return;
     }
 
-    record->tid = gettid();
+    /* the main thread's is the process's: that needs no system call */
+    record->tid = direct ? heap_state.pid : gettid();
     record->size = size;
     record->sample.flags = 0;
     record->sample.labels
