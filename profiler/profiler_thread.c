@@ -155,7 +155,7 @@ signal_check(struct profiler *profiler)
 
 /*
  * Takes in what there is, and then answers workers that ask for it. Requests
- * are taken first: what was sampled before one is known when it is done.
+ * and questions are taken first: what was sampled before is in the answer.
  */
 static void
 profiler_turn(struct profiler *profiler, int64_t now)
@@ -164,6 +164,7 @@ profiler_turn(struct profiler *profiler, int64_t now)
     struct profiler_report report;
 
     requests = job_queue_take(&profiler->nprof->requests);
+    peer_accept_all(instance.slot);
     profiler_drain(profiler);
 
     if (now >= profiler->next_scan_ns) {

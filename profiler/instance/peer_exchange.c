@@ -360,29 +360,11 @@ peer_drop(struct peer_question *question)
 }
 
 
+/* Calls with each area that has a question to this worker in that state. */
 static void
-peer_answer(unsigned slot, unsigned i, uint64_t word,
-            int (*write)(void *data, uint32_t types, struct parcel_file *file),
+areas_visit(unsigned own, enum area_state state,
+            void (*visit)(void *data, unsigned slot, unsigned i, uint64_t word),
             void *data)
-{
-    struct instance_slot *asking = &instance.directory->slots[slot];
-    struct instance_area *area = &asking->areas[i];
-    struct parcel_file    file = {.offset = instance_area_offset(slot, i)};
-
-    if (write(data, AREA_TYPES(word), &file) == 0) {
-        atomic_store(&area->length, file.length);
-    }
-
-    atomic_store(&area->word, (word & ~UINT64_C(0xff)) | AREA_DONE);
-    futex_flag_wake(&asking->export_wake);
-}
-
-
-void
-peer_answer_all(unsigned own,
-                int (*write)(void *data, uint32_t types,
-                             struct parcel_file *file),
-                void *data)
 {
     unsigned              slot, i;
     uint32_t              worker;
@@ -402,13 +384,64 @@ peer_answer_all(unsigned own,
         for (i = 0; i < INSTANCE_AREAS; i++) {
             word = atomic_load(&asking->areas[i].word);
 
-            if (AREA_STATE(word) == AREA_ASKED && AREA_SLOT(word) == own
-                && AREA_WORKER(word) == worker
-                && atomic_compare_exchange_strong(&asking->areas[i].word, &word,
-                                                  (word & ~UINT64_C(0xff))
-                                                      | AREA_TAKEN)) {
-                peer_answer(slot, i, word, write, data);
+            if (AREA_STATE(word) == state && AREA_SLOT(word) == own
+                && AREA_WORKER(word) == worker) {
+                visit(data, slot, i, word);
             }
         }
     }
+}
+
+
+/* If it is not taken back at this moment. */
+static void
+peer_accept(void *data, unsigned slot, unsigned i, uint64_t word)
+{
+    struct instance_area *area = &instance.directory->slots[slot].areas[i];
+
+    (void) data;
+    (void) atomic_compare_exchange_strong(
+        &area->word, &word, (word & ~UINT64_C(0xff)) | AREA_TAKEN);
+}
+
+
+void
+peer_accept_all(unsigned own)
+{
+    areas_visit(own, AREA_ASKED, peer_accept, NULL);
+}
+
+
+struct peer_writer {
+    int (*write)(void *data, uint32_t types, struct parcel_file *file);
+    void *data;
+};
+
+
+static void
+peer_answer(void *data, unsigned slot, unsigned i, uint64_t word)
+{
+    const struct peer_writer *writer = data;
+    struct instance_slot     *asking = &instance.directory->slots[slot];
+    struct instance_area     *area = &asking->areas[i];
+    struct parcel_file        file = {.offset = instance_area_offset(slot, i)};
+
+    if (writer->write(writer->data, AREA_TYPES(word), &file) == 0) {
+        atomic_store(&area->length, file.length);
+    }
+
+    atomic_store(&area->word, (word & ~UINT64_C(0xff)) | AREA_DONE);
+    futex_flag_wake(&asking->export_wake);
+}
+
+
+void
+peer_answer_all(unsigned own,
+                int (*write)(void *data, uint32_t types,
+                             struct parcel_file *file),
+                void *data)
+{
+    struct peer_writer writer = {write, data};
+
+    areas_visit(own, AREA_TAKEN, peer_answer, &writer);
 }

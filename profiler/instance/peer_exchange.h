@@ -74,9 +74,13 @@ int peer_take(struct peer_question *question, unsigned i, int64_t until_ns,
 /* Nobody wants the answers that were not taken. Export thread. */
 void peer_drop(struct peer_question *question);
 
+/* Takes the questions to the worker of a slot, this one, that are there by now.
+   Profiler thread, before it takes in what was sampled. */
+void peer_accept_all(unsigned own);
+
 /*
- * Answers all that ask the worker of a slot, this one: write() makes the parcel
- * of these types, and returns 0 or -errno. Profiler thread.
+ * Answers the questions that were taken: write() makes the parcel of these
+ * types, and returns 0 or -errno. Profiler thread.
  */
 void peer_answer_all(unsigned own,
                      int (*write)(void *data, uint32_t types,

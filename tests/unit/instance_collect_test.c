@@ -255,6 +255,7 @@ whole_write(void *data, uint32_t types, struct parcel_file *file)
 static void
 answer_cut(void)
 {
+    peer_accept_all(instance.slot);
     peer_answer_all(instance.slot, cut_write, NULL);
 }
 
@@ -262,6 +263,7 @@ answer_cut(void)
 static void
 answer_whole(void)
 {
+    peer_accept_all(instance.slot);
     peer_answer_all(instance.slot, whole_write, NULL);
 }
 

@@ -51,6 +51,7 @@ never_write(void *data, uint32_t types, struct parcel_file *file)
 static void
 answers(void)
 {
+    peer_accept_all(instance.slot);
     peer_answer_all(instance.slot, types_write, NULL);
 }
 
@@ -58,6 +59,7 @@ answers(void)
 static void
 begins_to_answer(void)
 {
+    peer_accept_all(instance.slot);
     peer_answer_all(instance.slot, never_write, NULL);
 }
 
@@ -114,6 +116,30 @@ Test(peer_exchange, the_types_that_were_asked_for_are_written)
     cr_assert_eq(*(const uint32_t *) taken.bytes, TYPE);
     parcel_bytes_free(&taken);
     cr_assert_eq(areas_in_use(), 0);
+}
+
+
+/* What was sampled after the first was taken may be missing in an answer. */
+Test(peer_exchange, a_question_that_comes_late_is_for_the_next_turn)
+{
+    cr_assert_eq(instance_prepare(), 0);
+    cr_assert_eq(instance_join(), 0);
+    peer_begin();
+
+    ask(&question, getpid());
+    peer_accept_all(instance.slot);
+    ask(&later, getpid());
+    peer_answer_all(instance.slot, types_write, NULL);
+
+    cr_assert_eq(peer_take(&question, 0, 0, &taken), 0);
+    parcel_bytes_free(&taken);
+    cr_assert_eq(peer_take(&later, 0, 0, &taken), -ETIMEDOUT);
+    cr_assert_eq(areas_in_use(), 0);
+
+    ask(&later, getpid());
+    answers();
+    cr_assert_eq(peer_take(&later, 0, 0, &taken), 0);
+    parcel_bytes_free(&taken);
 }
 
 
