@@ -278,6 +278,8 @@ static void
 profiler_hurry(struct nprof *nprof, unsigned timeout_ms)
 {
     (void) nprof;
+    /* a stall that the process exits after is in all that is made from here on */
+    loop_hook_stop();
     peer_limit_waits(clock_ns(CLOCK_MONOTONIC)
                      + (int64_t) timeout_ms * 1000000);
 }

@@ -478,8 +478,8 @@ struct nprof_library {
     /* Ends the window of a job that has one; nothing if it is ended. */
     void (*job_finish)(struct nprof_job *job);
 
-    /* The process exits soon: from now on other workers have timeout_ms to
-       answer. */
+    /* The process exits soon: the event loop's last turn is over, and from now
+       on other workers have timeout_ms to answer. */
     void (*hurry)(struct nprof *nprof, unsigned timeout_ms);
 
     /* What happened that an administrator has to know, or NULL if there is no

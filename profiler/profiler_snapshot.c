@@ -72,6 +72,13 @@ snapshot_write(struct profiler *profiler, uint32_t types, bool leaving,
                              clock_ns(CLOCK_MONOTONIC));
         }
 
+        /* the turn in which the profile was asked for may end any time */
+        if (kind == NPROF_JOB_STALL
+            && !stall_watch_settle_running(&profiler->stalls)) {
+            profiler_drain(profiler);
+            (void) stall_watch_settle_running(&profiler->stalls);
+        }
+
         profile = stack_table_profile(profiler->tables[kind]);
         if (profile == NULL) {
             rc = -ENOMEM;

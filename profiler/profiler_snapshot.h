@@ -18,9 +18,11 @@
 struct profiler;
 
 
-/* Writes the types of profiles that are collected and wanted, and the number of
-   requests. data is the
-   struct profiler; for peer_answer_all(). Returns 0 or -errno. */
+/*
+ * Writes the types of profiles that are collected and wanted, and the number of
+ * requests. data is the struct profiler, which was just drained; for
+ * peer_answer_all(). Returns 0 or -errno.
+ */
 int profiler_snapshot(void *data, uint32_t types, struct parcel_file *file);
 
 /* The worker exits: leaves all of it behind, but for what goes with the

@@ -65,6 +65,9 @@ profiler_collects(const struct profiler *profiler, enum nprof_job_kind kind)
 }
 
 
+/* Unwinds the samples that there are now, and adds up what was counted. */
+void profiler_drain(struct profiler *profiler);
+
 /*
  * Of thread_list_scan(): the slot of a thread that is gone is emptied before it
  * is used again. data is the struct profiler.

@@ -56,7 +56,6 @@
 #define HOOK_SCANS 3
 
 
-static void profiler_drain(struct profiler *profiler);
 static void profiler_report(const struct profiler  *profiler,
                             struct profiler_report *report);
 static void profiler_requests(struct profiler *profiler, struct job_link *link);
@@ -423,7 +422,7 @@ next_drain_set(struct profiler *profiler)
  * Unwinds the samples that there are now; what comes later (our own samples
  * do, as we unwind) waits its turn.
  */
-static void
+void
 profiler_drain(struct profiler *profiler)
 {
     size_t              i;

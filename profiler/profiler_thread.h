@@ -1,9 +1,9 @@
 
 /*
  * The profiler thread: drains the rings, unwinds, aggregates, and tells what it
- * has counted to workers that ask, its own included. It waits for nothing but its own timer and
- * wake-ups: for no file, no back end and no lock of another thread (the
- * dynamic loader's aside).
+ * has counted to workers that ask, its own included. It waits for nothing but
+ * its own timer and wake-ups: for no file, no back end and no lock of another
+ * thread (the dynamic loader's aside).
  */
 
 

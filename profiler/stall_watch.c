@@ -25,6 +25,10 @@
 #define STACK_MAX_NS 10000000
 #define STACK_AGE_SHARE 100
 
+/* A stall that goes on and has no stack yet is added to the table without one
+   when it is so much older than the threshold: none will come. */
+#define STACK_BY_NS 1000000000
+
 /* Looks without a turn after which we sleep. */
 #define QUIET_LOOKS 2
 
@@ -262,6 +266,7 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
     if (watch->start_ns != start) {
         watch->start_ns = start;
         watch->n_stacks = 0;
+        watch->last = 0;
         watch->weight = 0;
     }
 
@@ -286,19 +291,27 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
 
     watch->stacks[i].weight += watch->interval_ns;
     watch->weight += watch->interval_ns;
+    watch->last = i;
     watch->counters.samples++;
 }
 
 
 /*
- * Divides the stall's time by the weights of the stacks that were seen. Each
- * gets what brings the sum so far to its share, so the sum is exact.
+ * Divides time of the stall by the weights of the stacks that were seen, and
+ * begins anew. Each gets what brings the sum so far to its share, so the sum is
+ * exact.
  */
 static void
-stall_divide(struct stall_watch *watch, int64_t duration)
+stall_divide(struct stall_watch *watch, int64_t count, int64_t ns)
 {
     uint32_t i;
     int64_t  weight, given, sum;
+
+    if (watch->weight == 0) {
+        /* none since the last time: it is still that one's */
+        watch->stacks[0].weight = 1;
+        watch->weight = 1;
+    }
 
     weight = 0;
     given = 0;
@@ -306,10 +319,60 @@ stall_divide(struct stall_watch *watch, int64_t duration)
     for (i = 0; i < watch->n_stacks; i++) {
         weight += watch->stacks[i].weight;
         /* the product has up to 110 bits */
-        sum = (int64_t) ((__int128) duration * weight / watch->weight);
-        stack_table_count_span(watch->table, watch->stacks[i].stack, i == 0,
-                               sum - given, watch->stacks[i].span);
+        sum = (int64_t) ((__int128) ns * weight / watch->weight);
+        stack_table_count_span(watch->table, watch->stacks[i].stack,
+                               i == 0 ? count : 0, sum - given,
+                               watch->stacks[i].span);
         given = sum;
+    }
+
+    watch->stacks[0] = watch->stacks[watch->last];
+    watch->stacks[0].weight = 0;
+    watch->n_stacks = 1;
+    watch->last = 0;
+    watch->weight = 0;
+}
+
+
+/*
+ * Adds what the table lacks of the stall that began at start and has lasted for
+ * duration. What is in it stays: a turn that was on its way to its end when it
+ * was looked at can have been a moment shorter.
+ */
+static void
+stall_add(struct stall_watch *watch, int64_t start, int64_t duration)
+{
+    int64_t count, ns;
+
+    count = watch->added_start_ns != start;
+    ns = count != 0 ? duration : duration - watch->added_ns;
+
+    if (ns <= 0) {
+        return;
+    }
+
+    watch->added_start_ns = start;
+    watch->added_ns = duration;
+    watch->counters.stalls += (uint64_t) count;
+    watch->counters.ns += (uint64_t) ns;
+
+    if (watch->start_ns == start) {
+        stall_divide(watch, count, ns);
+
+    } else if (watch->cpu_start_ns == start) {
+        stack_table_count_span(watch->table,
+                               stack_table_find(watch->table, MAIN_THREAD,
+                                                watch->cpu_labels,
+                                                watch->cpu_stack.frames,
+                                                watch->cpu_stack.n_frames),
+                               count, ns, watch->cpu_span);
+
+    } else {
+        watch->counters.lost += (uint64_t) count;
+        stack_table_count(
+            watch->table,
+            stack_table_find_mark(watch->table, MAIN_THREAD, STACK_FRAME_LOST),
+            count, ns);
     }
 }
 
@@ -317,27 +380,8 @@ stall_divide(struct stall_watch *watch, int64_t duration)
 static void
 stall_settle(struct stall_watch *watch, const struct loop_stall *stall)
 {
-    watch->counters.stalls++;
-    watch->counters.ns += (uint64_t) stall->duration_ns;
-
-    if (watch->start_ns == stall->start_ns) {
-        stall_divide(watch, stall->duration_ns);
-
-    } else if (watch->cpu_start_ns == stall->start_ns) {
-        stack_table_count_span(watch->table,
-                               stack_table_find(watch->table, MAIN_THREAD,
-                                                watch->cpu_labels,
-                                                watch->cpu_stack.frames,
-                                                watch->cpu_stack.n_frames),
-                               1, stall->duration_ns, watch->cpu_span);
-
-    } else {
-        watch->counters.lost++;
-        stack_table_count(
-            watch->table,
-            stack_table_find_mark(watch->table, MAIN_THREAD, STACK_FRAME_LOST),
-            1, stall->duration_ns);
-    }
+    stall_add(watch, stall->start_ns, stall->duration_ns);
+    loop_stall_release();
 }
 
 
@@ -356,7 +400,6 @@ stall_watch_sample(struct stall_watch         *watch,
     while ((stall = loop_stall_peek(loop_stalls_written())) != NULL
            && stall->start_ns < record->turn_start_ns) {
         stall_settle(watch, stall);
-        loop_stall_release();
     }
 
     if (record->wanted & SAMPLE_FOR_STALL) {
@@ -409,8 +452,30 @@ stall_watch_settle(struct stall_watch *watch, uint64_t end)
 
     while ((stall = loop_stall_peek(end)) != NULL) {
         stall_settle(watch, stall);
-        loop_stall_release();
     }
 
     unlisted_settle(watch);
+}
+
+
+bool
+stall_watch_settle_running(struct stall_watch *watch)
+{
+    int64_t start, age;
+
+    start = loop_turn_start();
+    age = clock_ns(CLOCK_MONOTONIC) - start;
+
+    /* after the turn was read: it may be this one */
+    if (loop_stall_peek(loop_stalls_written()) != NULL) {
+        return false;
+    }
+
+    if (start != 0 && age >= watch->threshold_ns
+        && (watch->start_ns == start || watch->cpu_start_ns == start
+            || age >= watch->threshold_ns + STACK_BY_NS)) {
+        stall_add(watch, start, age);
+    }
+
+    return true;
 }

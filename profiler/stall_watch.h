@@ -7,8 +7,12 @@
  * the main thread: by a signal if it runs, from outside if it is blocked. When
  * the stall is over its time is divided by those stacks, each for the time
  * between looks when it was taken; the stall itself is counted once, with the
- * first. A stall in which none was taken has the stack
- * of the turn's last CPU sample, or is "[lost]".
+ * first. A stall in which none was taken has the stack of the turn's last CPU
+ * sample, or is "[lost]".
+ *
+ * A profile that is made while a stall goes on has its time so far, divided by
+ * the stacks so far, and counts it. What is left of it goes to later stacks,
+ * and to later profiles, without a count.
  *
  * It looks at the loop as often as it must to see any turn that is over the
  * threshold. A look costs some 20 us, nearly all of which is to wake up, so a
@@ -74,11 +78,20 @@ struct stall_watch {
     uint64_t turns;
     unsigned quiet;
 
-    /* The turn that stacks were taken of last: those, and their weights' sum. */
+    /*
+     * The turn that stacks were taken of last, and those that its time is
+     * divided by next, with their weights' sum: all since it was divided last,
+     * or, if there is none, the last one before, which weighs nothing.
+     */
     int64_t            start_ns;
     struct stall_stack stacks[STALL_STACKS];
     uint32_t           n_stacks;
+    uint32_t           last;
     int64_t            weight;
+
+    /* The stall that was added to the table last, and how much of it. */
+    int64_t added_start_ns;
+    int64_t added_ns;
 
     /* What the stack that is taken or asked for now stands for: the interval to
        the next look, nanoseconds. */
@@ -134,6 +147,13 @@ void stall_watch_sample(struct stall_watch         *watch,
  * that are not in it yet; their samples must have been drained.
  */
 void stall_watch_settle(struct stall_watch *watch, uint64_t end);
+
+/*
+ * Adds to the table what it lacks of the stall that goes on, if there is one;
+ * right after samples were drained and stalls settled. Returns false if another
+ * one has ended since, and that is to be done first.
+ */
+bool stall_watch_settle_running(struct stall_watch *watch);
 
 
 #endif /* NPROF_STALL_WATCH_H */

@@ -20,11 +20,12 @@
 struct loop_state loop_state;
 
 
-static int epoll_wait_hook(int fd, struct epoll_event *events, int n,
-                           int timeout);
-static int poll_hook(struct pollfd *fds, nfds_t n, int timeout);
-static int select_hook(int n, fd_set *readable, fd_set *writable,
-                       fd_set *exceptions, struct timeval *timeout);
+static int  epoll_wait_hook(int fd, struct epoll_event *events, int n,
+                            int timeout);
+static int  poll_hook(struct pollfd *fds, nfds_t n, int timeout);
+static int  select_hook(int n, fd_set *readable, fd_set *writable,
+                        fd_set *exceptions, struct timeval *timeout);
+static void turn_end(void);
 
 
 /* Whether the slots of the main program point to us: they do for good. */
@@ -92,7 +93,9 @@ void
 loop_hook_stop(void)
 {
     atomic_store(&loop_state.thread, 0);
-    atomic_store(&loop_state.turn_start_ns, 0);
+    turn_end();
+    /* no wait followed */
+    atomic_store(&loop_state.wait_start_ns, 0);
 }
 
 

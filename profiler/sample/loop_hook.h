@@ -110,7 +110,10 @@ extern struct loop_state loop_state;
  */
 int loop_hook_start(int64_t threshold_ns);
 
-/* Ends that; the hook stays, and passes through. */
+/*
+ * Ends that, and with it the turn that runs: a loop that is left does not wait
+ * once more. The hook stays, and passes through. On the main thread.
+ */
 void loop_hook_stop(void);
 
 /* When the turn that runs began, 0 if none does. Any thread;

@@ -2,13 +2,16 @@
 
 import contextlib
 import os
+import select
+import signal
 import statistics
 import subprocess
 import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, SOURCE, Response, wait_until
+from nginx_instance import (ALGORITHMS, PATIENCE, SOURCE, Response, alive,
+                            wait_until)
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -29,13 +32,15 @@ def blocking(tmp_path_factory):
     return path
 
 
-def configure(nginx, blocking, main="", pool=2):
-    """Starts nginx; /pool, and its threads, are there if pool is not 0."""
+def configure(nginx, blocking, main="", pool=2, workers=1):
+    """Starts nginx; /pool, and its threads, are there if pool is not 0. Several
+    workers have as many new connections each."""
     thread_pool = f"thread_pool sorters threads={pool};" if pool else ""
     pooled = ("location = /pool { count; count_sort v1; "
               "count_threads sorters; }" if pool else "")
     nginx.write_conf(
         modules=PROFILER, main="profiler on;" + thread_pool + main,
+        workers=workers,
         http=f"""count_plugin v1 {ALGORITHMS}/libsort_v1.so;
         count_plugin blocking {blocking};
         client_max_body_size 64m; client_body_buffer_size 1m;""",
@@ -45,6 +50,10 @@ def configure(nginx, blocking, main="", pool=2):
         location = /x { return 200 x; }
         location = /debug/fgprof { profiler_endpoint; }
         location /debug/pprof/ { profiler_endpoint; }""")
+    if workers > 1:
+        nginx.conf.write_text(nginx.conf.read_text().replace(
+            f"listen 127.0.0.1:{nginx.port};",
+            f"listen 127.0.0.1:{nginx.port} reuseport;"))
     return nginx.start()
 
 
@@ -189,6 +198,110 @@ def test_only_stalls(nginx, blocking):
     assert status(nginx)["types"] == ["stall"]
     assert "cpu" not in status(nginx)
     assert status(nginx)["threads"]["sampled"] == 1
+
+
+class Blocked:
+    """A worker whose loop burns, while it is entered; others answer. The work
+    must end before the exit."""
+
+    def __init__(self, nginx, how, ms):
+        self._nginx = nginx
+        self._block = f"{how} {ms}"
+        self._pid, self.other = nginx.workers()
+        self._connection = self.connect(self._pid)
+        self._start = 0
+        self.elapsed_ns = 0
+
+    def connect(self, pid):
+        """A connection to that worker, which is kept."""
+        def attempt():
+            connection = self._nginx.send("GET", "/debug/pprof/status",
+                                          timeout=2 * PATIENCE)
+            if Response(connection.getresponse()).json()["worker"] == pid:
+                return connection
+            connection.close()
+            return None
+        return wait_until(attempt, f"a connection to worker {pid}")
+
+    def __enter__(self):
+        before = self._cpu_ns()
+        self._start = time.monotonic_ns()
+        self._connection.request("POST", "/block", self._block)
+        wait_until(lambda: self._cpu_ns() - before > 1e8, "it burns")
+        return self
+
+    def __exit__(self, *_):
+        self.elapsed_ns = time.monotonic_ns() - self._start
+        self._connection.close()
+
+    def _cpu_ns(self):
+        with open(f"/proc/{self._pid}/schedstat", encoding="ascii") as text:
+            return int(text.read().split()[0])
+
+    def is_over(self):
+        return bool(select.select([self._connection.sock], [], [], 0)[0])
+
+    def wait(self):
+        answer = Response(self._connection.getresponse())
+        assert answer.status == 200
+        return answer.json()["sort_ns"]
+
+    def end(self, number):
+        os.kill(self._pid, number)
+        wait_until(lambda: not alive(self._pid), "the worker exits")
+
+
+def ask(connection, path):
+    connection.request("GET", f"/debug/pprof/{path}")
+
+
+def answered(connection):
+    with contextlib.closing(connection):
+        answer = Response(connection.getresponse())
+    assert answer.status == 200
+    return Profile(answer.body).check()
+
+
+def test_a_stall_that_goes_on(nginx, blocking):
+    """Windows within it have their part of it, and one around it has all of
+    it, and counts it once."""
+    configure(nginx, blocking, workers=2)
+    blocked = Blocked(nginx, BOTH, 3000)
+    around, within = (blocked.connect(blocked.other) for _ in range(2))
+    ask(around, "stall?seconds=7")
+    # a job that comes after, so the window has begun
+    ask(within, "status")
+    Response(within.getresponse())
+    with blocked:
+        ask(within, "stall?seconds=1")
+        part = answered(within)
+        goes_on = not blocked.is_over()
+        took = blocked.wait()
+    whole = answered(around)
+    assert whole.total(0, "block_sort") == 1
+    assert 0.8 * took < whole.total(1, "block_sort") < 1.8 * took
+    # a machine that takes longer for a second than for three has no part
+    if goes_on:
+        assert part.total(0, "block_sort") == 0
+        assert (0 < part.total(1, "block_sort")
+                < whole.total(1, "block_sort"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT])
+def test_a_stall_that_the_worker_exits_after(nginx, blocking, number):
+    """The loop never waits again, so the stall's turn ends with it."""
+    configure(nginx, blocking, workers=2)
+    blocked = Blocked(nginx, BURN, 1000)
+    around, status_of = (blocked.connect(blocked.other) for _ in range(2))
+    ask(around, "stall?seconds=5")
+    ask(status_of, "status")
+    Response(status_of.getresponse())
+    status_of.close()
+    with blocked:
+        blocked.end(number)
+    profile = answered(around)
+    assert profile.total(0, "block_sort") == 1
+    assert 0.8e9 < profile.total(1, "block_sort") < blocked.elapsed_ns
 
 
 def test_histogram_counts_the_turns(nginx, blocking):

@@ -226,6 +226,154 @@ Test(stall_watch, a_stall_that_goes_on_is_not_counted_yet)
 }
 
 
+/* A turn runs, and has for so long; returns when it began. */
+static int64_t
+turn_runs(int64_t age_ns)
+{
+    int64_t start = clock_ns(CLOCK_MONOTONIC) - age_ns;
+
+    loop_state.turn_start_ns = start;
+
+    return start;
+}
+
+
+/* What a profile that is made now has of all stalls. */
+static int64_t
+so_far(void)
+{
+    cr_assert(stall_watch_settle_running(watch));
+
+    return (int64_t) watch->counters.ns;
+}
+
+
+Test(stall_watch, a_running_stall_has_its_time_so_far)
+{
+    int64_t first, second, start = turn_runs(30 * MS);
+
+    sample(SAMPLE_FOR_STALL, start, 1);
+    first = so_far();
+    cr_assert_geq(first, 30 * MS);
+    expect(1, 1, first);
+
+    /* no later stack yet: it is where it was */
+    second = so_far();
+    cr_assert_gt(second, first);
+    expect(1, 1, second);
+
+    sample(SAMPLE_FOR_STALL, start, 2);
+    sample(SAMPLE_FOR_STALL, start, 1);
+    loop_state.turn_start_ns = 0;
+    cr_assert_eq(so_far(), second);
+    stall_ends(start, second + 40 * MS);
+    settle();
+    expect(1, 1, second + 20 * MS);
+    expect(2, 0, 20 * MS);
+    cr_assert_eq(watch->counters.stalls, 1);
+    cr_assert_eq(watch->counters.ns, second + 40 * MS);
+    cr_assert_eq(so_far(), second + 40 * MS);
+}
+
+
+Test(stall_watch, what_is_left_of_a_stall_is_where_it_was_last)
+{
+    int64_t ns, start = turn_runs(30 * MS);
+
+    sample(SAMPLE_FOR_STALL, start, 1);
+    sample(SAMPLE_FOR_STALL, start, 2);
+    ns = so_far();
+    stall_ends(start, ns + 7 * MS);
+    settle();
+    expect(1, 1, ns / 2);
+    expect(2, 0, ns - ns / 2 + 7 * MS);
+
+    /* the next one has nothing of it */
+    sample(SAMPLE_FOR_STALL, start + 1, 3);
+    stall_ends(start + 1, 20 * MS);
+    settle();
+    expect(2, 0, ns - ns / 2 + 7 * MS);
+    expect(3, 1, 20 * MS);
+}
+
+
+/* Its end was on its way when it was looked at. */
+Test(stall_watch, a_stall_is_never_taken_back)
+{
+    int64_t ns, start = turn_runs(30 * MS);
+
+    sample(SAMPLE_FOR_STALL, start, 1);
+    ns = so_far();
+    stall_ends(start, ns - 1);
+    settle();
+    expect(1, 1, ns);
+    cr_assert_eq(watch->counters.stalls, 1);
+    cr_assert_eq(watch->counters.ns, ns);
+}
+
+
+Test(stall_watch, a_running_stall_waits_for_its_first_stack)
+{
+    int64_t ns, start = turn_runs(30 * MS);
+
+    cr_assert_eq(so_far(), 0);
+    sample(SAMPLE_FOR_CPU, start, 1);
+    ns = so_far();
+    cr_assert_geq(ns, 30 * MS);
+    expect(1, 1, ns);
+
+    /* but not for ever */
+    start = turn_runs(2000 * MS);
+    ns = so_far() - ns;
+    cr_assert_geq(ns, 2000 * MS);
+    expect(0, 1, ns);
+    cr_assert_eq(watch->counters.lost, 1);
+    stall_ends(start, ns + MS);
+    settle();
+    expect(0, 1, ns + MS);
+    cr_assert_eq(watch->counters.lost, 1);
+    cr_assert_eq(watch->counters.stalls, 2);
+}
+
+
+Test(stall_watch, a_turn_below_the_threshold_is_no_running_stall)
+{
+    /* one of now, however slow this test is */
+    watch->threshold_ns = 60000ll * MS;
+    sample(SAMPLE_FOR_CPU, turn_runs(0), 1);
+    cr_assert_eq(so_far(), 0);
+}
+
+
+Test(stall_watch, ended_stalls_are_settled_before_the_running_one)
+{
+    int64_t start = turn_runs(30 * MS);
+
+    sample(SAMPLE_FOR_STALL, start, 1);
+    stall_ends(start, 31 * MS);
+    cr_assert_not(stall_watch_settle_running(watch));
+    expect(1, 0, 0);
+    settle();
+    expect(1, 1, 31 * MS);
+}
+
+
+Test(stall_watch, a_loop_that_is_left_ends_its_turn)
+{
+    loop_state.threshold_ns = 10 * MS;
+    (void) turn_runs(30 * MS);
+    loop_hook_stop();
+    cr_assert_eq(loop_turn_start(), 0);
+    settle();
+    cr_assert_eq(watch->counters.stalls, 1);
+    cr_assert_geq(watch->counters.ns, 30 * MS);
+
+    loop_hook_stop();
+    settle();
+    cr_assert_eq(watch->counters.stalls, 1);
+}
+
+
 Test(stall_watch, samples_go_to_their_own_stall)
 {
     sample(SAMPLE_FOR_STALL, 100, 1);
