@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "aggregate/heaviest_stack.h"
 #include "nprof_clock.h"
 #include "sample/loop_hook.h"
 #include "sample/sample_request.h"
@@ -296,6 +297,22 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
 }
 
 
+/* Where most of the stall's time went, of the stacks that were seen. */
+static uint32_t
+stall_holder(const struct stall_watch *watch)
+{
+    uint32_t            i;
+    struct stack_weight stacks[STALL_STACKS];
+
+    for (i = 0; i < watch->n_stacks; i++) {
+        stacks[i].stack = watch->stacks[i].stack;
+        stacks[i].weight = watch->stacks[i].weight;
+    }
+
+    return heaviest_stack(watch->table, stacks, watch->n_stacks);
+}
+
+
 /*
  * Divides time of the stall by the weights of the stacks that were seen, and
  * begins anew. Each gets what brings the sum so far to its share, so the sum is
@@ -313,6 +330,7 @@ stall_divide(struct stall_watch *watch, int64_t count, int64_t ns)
         watch->weight = 1;
     }
 
+    stack_table_count(watch->table, stall_holder(watch), count, 0);
     weight = 0;
     given = 0;
 
@@ -320,9 +338,8 @@ stall_divide(struct stall_watch *watch, int64_t count, int64_t ns)
         weight += watch->stacks[i].weight;
         /* the product has up to 110 bits */
         sum = (int64_t) ((__int128) ns * weight / watch->weight);
-        stack_table_count_span(watch->table, watch->stacks[i].stack,
-                               i == 0 ? count : 0, sum - given,
-                               watch->stacks[i].span);
+        stack_table_count_span(watch->table, watch->stacks[i].stack, 0,
+                               sum - given, watch->stacks[i].span);
         given = sum;
     }
 

@@ -6,9 +6,9 @@
  * each exactly. While a turn is over the threshold this engine takes stacks of
  * the main thread: by a signal if it runs, from outside if it is blocked. When
  * the stall is over its time is divided by those stacks, each for the time
- * between looks when it was taken; the stall itself is counted once, with the
- * first. A stall in which none was taken has the stack of the turn's last CPU
- * sample, or is "[lost]".
+ * between looks when it was taken; the stall itself is counted once, where most
+ * of its time went (aggregate/heaviest_stack.h). A stall in which none was taken
+ * has the stack of the turn's last CPU sample, or is "[lost]".
  *
  * A profile that is made while a stall goes on has its time so far, divided by
  * the stacks so far, and counts it. What is left of it goes to later stacks,

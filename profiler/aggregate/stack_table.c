@@ -406,6 +406,30 @@ stack_table_count_span(struct stack_table *table, uint32_t index, int64_t count,
 
 
 uint32_t
+stack_table_labels(const struct stack_table *table, uint32_t index)
+{
+    return index == STACK_TABLE_NONE ? LABEL_SET_NONE
+                                     : table->entries[index].labels;
+}
+
+
+uint64_t
+stack_table_call(const struct stack_table *table, uint32_t index,
+                 uint32_t depth)
+{
+    const struct stack_entry *entry;
+
+    if (index == STACK_TABLE_NONE || depth >= table->entries[index].n_frames) {
+        return STACK_TABLE_NO_CALL;
+    }
+
+    entry = &table->entries[index];
+
+    return table->packed[entry->first_frame + entry->n_frames - 1 - depth];
+}
+
+
+uint32_t
 stack_table_used(const struct stack_table *table)
 {
     return table->n_entries;

@@ -55,6 +55,9 @@ enum {
 /* No stack's index. */
 #define STACK_TABLE_NONE UINT32_MAX
 
+/* A stack has no call there. */
+#define STACK_TABLE_NO_CALL UINT64_MAX
+
 
 struct stack_table;
 
@@ -95,6 +98,14 @@ int stack_table_keep_spans(struct stack_table *table);
    kept. */
 void stack_table_count_span(struct stack_table *table, uint32_t index,
                             int64_t count, int64_t nanoseconds, uint64_t span);
+
+/* The label set of a stack that was found; LABEL_SET_NONE of STACK_TABLE_NONE. */
+uint32_t stack_table_labels(const struct stack_table *table, uint32_t index);
+
+/* Its frame, counted from the root, as a number that equal frames share;
+   STACK_TABLE_NO_CALL beyond its leaf, and of STACK_TABLE_NONE. */
+uint64_t stack_table_call(const struct stack_table *table, uint32_t index,
+                          uint32_t depth);
 
 /* Stacks in the table and the most there can be, and what was counted under
    "[other]". */

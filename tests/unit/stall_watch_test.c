@@ -52,6 +52,10 @@ stall_ends(int64_t start_ns, int64_t duration_ns)
 }
 
 
+/* Those of the samples that come. */
+static uint32_t labels;
+
+
 /* A sample that came through the ring: its stack is the one frame. */
 static void
 sample_of(uint64_t span, uint32_t wanted, int64_t turn_start_ns,
@@ -64,6 +68,7 @@ sample_of(uint64_t span, uint32_t wanted, int64_t turn_start_ns,
     record.wanted = wanted;
     record.turn_start_ns = turn_start_ns;
     record.span = span;
+    record.labels = labels;
     stack.n_frames = 1;
     stack.frames[0].address = address;
     stack.frames[0].module = 0;
@@ -192,8 +197,27 @@ Test(stall_watch, a_stack_stands_for_the_time_between_looks)
     sample(SAMPLE_FOR_STALL, 100, 2);
     stall_ends(100, 100 * day);
     settle();
-    expect(1, 1, 20 * day);
-    expect(2, 0, 80 * day);
+    expect(1, 0, 20 * day);
+    expect(2, 1, 80 * day);
+}
+
+
+/* One request is seen at two places, another one longer at one of them. */
+Test(stall_watch, a_stall_is_counted_at_the_labels_that_held_it_longest)
+{
+    labels = 7;
+    watch->interval_ns = 30 * MS;
+    sample(SAMPLE_FOR_STALL, 100, 1);
+    labels = 8;
+    watch->interval_ns = 20 * MS;
+    sample(SAMPLE_FOR_STALL, 100, 2);
+    sample(SAMPLE_FOR_STALL, 100, 3);
+    stall_ends(100, 70 * MS);
+    settle();
+    expect(1, 0, 30 * MS);
+    expect(2, 1, 20 * MS);
+    expect(3, 0, 20 * MS);
+    cr_assert_eq(watch->counters.stalls, 1);
 }
 
 
