@@ -36,9 +36,10 @@
 #define MAIN_THREAD "main"
 
 
-static void stall_stack_take(struct stall_watch *watch, int64_t start);
-static void stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
-                       uint64_t span);
+static bool stall_stack_take(struct stall_watch *watch, int64_t start,
+                             int64_t now);
+static void stall_seen(struct stall_watch *watch, int64_t start, int64_t now,
+                       uint32_t stack, uint64_t span);
 
 
 static int64_t
@@ -76,7 +77,6 @@ stall_watch_init(struct stall_watch *watch, struct stack_table *table,
     watch->unwinder = unwinder;
     watch->threshold_ns = threshold_ns;
     watch->blocked_stack = STACK_TABLE_NONE;
-    watch->interval_ns = stack_interval(watch, 0);
 
     /* the hook may have counted for a profiler that ran before */
     watch->unlisted = atomic_load(&loop_state.unlisted);
@@ -173,9 +173,12 @@ stall_watch_look(struct stall_watch *watch)
         return false;
     }
 
-    watch->interval_ns = stack_interval(watch, now - start);
-    watch->due_ns = now + watch->interval_ns;
-    stall_stack_take(watch, start);
+    if (!stall_stack_take(watch, start, now)) {
+        watch->due_ns = now;
+        return false;
+    }
+
+    watch->due_ns = now + stack_interval(watch, now - start);
 
     return true;
 }
@@ -210,8 +213,9 @@ stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
     switch (blocked_stack_take(slot, &watch->sample, &watch->blocked_cpu_ns)) {
     case THREAD_RUNNING:
         /* at the last moment: the loop's wait would end with EINTR */
-        if (loop_turn_start() == start) {
-            (void) sample_request(slot, SAMPLE_FOR_STALL);
+        if (loop_turn_start() == start
+            && sample_request(slot, SAMPLE_FOR_STALL) == 0) {
+            watch->asked = true;
         }
         return STACK_TABLE_NONE;
 
@@ -236,39 +240,56 @@ stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
 }
 
 
-/* Takes a stack of the main thread, which is in a stall that began at start. */
-static void
-stall_stack_take(struct stall_watch *watch, int64_t start)
+/*
+ * Takes a stack of the main thread, which is in a stall that began at start.
+ * Returns false if samples come first that were taken before it blocked.
+ */
+static bool
+stall_stack_take(struct stall_watch *watch, int64_t start, int64_t now)
 {
     uint32_t            stack;
     struct thread_slot *slot;
 
     slot = main_slot();
     if (slot == NULL) {
-        return;
+        return true;
     }
 
     stack = stack_of_blocked(watch, slot, start);
     watch->blocked_stack = stack;
 
-    if (stack != STACK_TABLE_NONE) {
-        stall_seen(watch, start, stack, watch->blocked_span);
+    if (stack == STACK_TABLE_NONE) {
+        return true;
     }
+
+    if (watch->asked) {
+        return false;
+    }
+
+    stall_seen(watch, start, now, stack, watch->blocked_span);
+
+    return true;
 }
 
 
-/* The stack was seen in the stall that began at start, at work for the span. */
+/*
+ * The stack was seen now in the stall that began at start, at work for the span.
+ * It stands for all the time since one was seen: looks that come late, as they
+ * do while the loop has the only processor, weigh as much as others.
+ */
 static void
-stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
-           uint64_t span)
+stall_seen(struct stall_watch *watch, int64_t start, int64_t now,
+           uint32_t stack, uint64_t span)
 {
     uint32_t i;
+    int64_t  weight;
 
     if (watch->start_ns != start) {
         watch->start_ns = start;
         watch->n_stacks = 0;
         watch->last = 0;
         watch->weight = 0;
+        watch->seen_ns = start;
     }
 
     for (i = 0; i < watch->n_stacks; i++) {
@@ -290,8 +311,11 @@ stall_seen(struct stall_watch *watch, int64_t start, uint32_t stack,
         watch->n_stacks++;
     }
 
-    watch->stacks[i].weight += watch->interval_ns;
-    watch->weight += watch->interval_ns;
+    /* a signal that came late can bring one from before a look */
+    weight = now > watch->seen_ns ? now - watch->seen_ns : 0;
+    watch->stacks[i].weight += weight;
+    watch->weight += weight;
+    watch->seen_ns += weight;
     watch->last = i;
     watch->counters.samples++;
 }
@@ -420,7 +444,7 @@ stall_watch_sample(struct stall_watch         *watch,
     }
 
     if (record->wanted & SAMPLE_FOR_STALL) {
-        stall_seen(watch, record->turn_start_ns,
+        stall_seen(watch, record->turn_start_ns, record->time_ns,
                    stack_table_find(watch->table, MAIN_THREAD, record->labels,
                                     stack->frames, stack->n_frames),
                    record->span);
@@ -466,6 +490,8 @@ void
 stall_watch_settle(struct stall_watch *watch, uint64_t end)
 {
     const struct loop_stall *stall;
+
+    watch->asked = false;
 
     while ((stall = loop_stall_peek(end)) != NULL) {
         stall_settle(watch, stall);

@@ -5,10 +5,11 @@
  * Stalls are counted and timed by the loop's own hook (sample/loop_hook.h),
  * each exactly. While a turn is over the threshold this engine takes stacks of
  * the main thread: by a signal if it runs, from outside if it is blocked. When
- * the stall is over its time is divided by those stacks, each for the time
- * between looks when it was taken; the stall itself is counted once, where most
- * of its time went (aggregate/heaviest_stack.h). A stall in which none was taken
- * has the stack of the turn's last CPU sample, or is "[lost]".
+ * the stall is over its time is divided by those stacks, each for the time since
+ * the one before it, the first for that since the turn began; the stall itself
+ * is counted once, where most of its time went (aggregate/heaviest_stack.h). A
+ * stall in which none was taken has the stack of the turn's last CPU sample, or
+ * is "[lost]".
  *
  * A profile that is made while a stall goes on has its time so far, divided by
  * the stacks so far, and counts it. What is left of it goes to later stacks,
@@ -55,7 +56,7 @@ struct stall_stack {
     /* That of the request, 0 if there is none. */
     uint64_t span;
 
-    /* The time between looks that it stands for, nanoseconds. */
+    /* The time that it stands for, nanoseconds. */
     int64_t weight;
 };
 
@@ -89,13 +90,15 @@ struct stall_watch {
     uint32_t           last;
     int64_t            weight;
 
+    /* When the last of them was taken. */
+    int64_t seen_ns;
+
+    /* The thread was asked for a stack since samples were drained. */
+    bool asked;
+
     /* The stall that was added to the table last, and how much of it. */
     int64_t added_start_ns;
     int64_t added_ns;
-
-    /* What the stack that is taken or asked for now stands for: the interval to
-       the next look, nanoseconds. */
-    int64_t interval_ns;
 
     /* Where the turn's main thread was blocked at the last look, for which span,
        and its CPU clock then; STACK_TABLE_NONE if it was not. */
@@ -130,7 +133,8 @@ int64_t stall_watch_due(const struct stall_watch *watch);
 
 /*
  * Looks at the loop if that is due; else returns at once. Returns false if it
- * can't until samples of earlier stalls are drained; then it is due still.
+ * can't until the samples that there are have been drained; then it is due
+ * still.
  */
 bool stall_watch_look(struct stall_watch *watch);
 

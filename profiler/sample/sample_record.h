@@ -82,6 +82,9 @@ struct sample_record {
     /* The span that it worked for, 0 if there is none. */
     uint64_t span;
 
+    /* When the handler took it, CLOCK_MONOTONIC. */
+    int64_t time_ns;
+
     /* On the main thread the turn (loop_turn_start()) that it was taken in, or
        0: it was taken in none. */
     int64_t turn_start_ns;

@@ -47,7 +47,8 @@ static void                ours(struct thread_slot *slot, const siginfo_t *info,
                                 const ucontext_t *context);
 static uint32_t            hits_take(struct thread_slot *slot);
 static void     sample_take(struct thread_slot *slot, uint32_t wanted,
-                            uint32_t overrun, const ucontext_t *context);
+                            uint32_t overrun, int64_t now,
+                            const ucontext_t *context);
 static uint64_t stack_range(const struct thread_slot *slot, uint64_t sp,
                             uint64_t tp, uint64_t *end, uint32_t *flags);
 static void     chain(int signo, siginfo_t *info, void *context);
@@ -151,7 +152,7 @@ ours(struct thread_slot *slot, const siginfo_t *info, const ucontext_t *context)
     /* acquire: pairs with thread_list_add() */
     if (wanted != 0
         && atomic_load_explicit(&slot->ready, memory_order_acquire)) {
-        sample_take(slot, wanted, overrun, context);
+        sample_take(slot, wanted, overrun, before, context);
         handler_cost_add((uint64_t) (clock_ns(CLOCK_MONOTONIC) - before));
     }
 }
@@ -275,7 +276,7 @@ copy_registers(uint64_t *to, const ucontext_t *context)
 
 static void
 sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
-            const ucontext_t *context)
+            int64_t now, const ucontext_t *context)
 {
     uint64_t              start, end, size, tp;
     uint32_t              flags;
@@ -307,6 +308,7 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
     record->wanted = wanted;
     record->labels = thread_label_of(slot->tid, slot->main_thread);
     record->span = thread_label_span_of(slot->tid, slot->main_thread);
+    record->time_ns = now;
     record->turn_start_ns = slot->main_thread ? loop_turn_start() : 0;
     record->thread_pointer = tp;
     record->stack_address = start;

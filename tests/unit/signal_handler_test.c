@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "nprof_clock.h"
 #include "sample/handler_cost.h"
 #include "sample/thread_label.h"
 #include "sampled_thread.h"
@@ -64,6 +65,7 @@ records_drain(struct thread_slot *slot)
 
 Test(signal_handler, a_timers_signal_leaves_a_record)
 {
+    int64_t                     before = clock_ns(CLOCK_MONOTONIC);
     uint64_t                    sp;
     const struct sample_record *record;
     struct thread_slot         *slot = own_slot();
@@ -76,6 +78,8 @@ Test(signal_handler, a_timers_signal_leaves_a_record)
     cr_assert_not_null(record);
     cr_expect_eq(record->overrun, 7);
     cr_expect_eq(record->flags, 0);
+    cr_expect_geq(record->time_ns, before);
+    cr_expect_leq(record->time_ns, clock_ns(CLOCK_MONOTONIC));
 
     /* from the red zone to the stack's end: this frame is in it */
     sp = record->registers[SAMPLE_REG_RSP];
