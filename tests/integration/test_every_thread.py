@@ -1,14 +1,18 @@
 """CPU profiles have the time of each thread, as that thread's clock has it."""
 
-import threading
+import math
 import time
 
-from nginx_instance import LONG, threads, wait_until
-from pprof_profile import Profile
+from nginx_instance import LONG, PATIENCE, threads, wait_until
 from test_profiler_stall import BURN, Capture, blocking, configure, status
 from test_profiler_wall import by_thread
 
-BURNT_MS = 20000 if LONG else 4000
+RATE = 199
+BURNT_MS = 20000 if LONG else 3000
+
+# Seconds that it may begin and end later than asked for, and for its answer.
+SLACK = 10 if LONG else 5
+WAIT = BURNT_MS / 1000 + 5 * PATIENCE
 
 __all__ = ["blocking"]  # a fixture
 
@@ -33,30 +37,26 @@ def burn_in_pool(nginx):
     """(CPU time of the only pool thread, the profile of it)"""
     pool = pool_thread(nginx)
     before = clock_ns(nginx.worker, pool)
-    with Capture(nginx, "profile", BURNT_MS // 1000 + 3) as capture:
-        answer = nginx.post("/pool", f"{BURN} {BURNT_MS}", timeout=100)
+    # all of it is in the window, whose ends are late on a busy machine
+    with Capture(nginx, "profile", BURNT_MS // 1000 + SLACK) as capture:
+        answer = nginx.post("/pool", f"{BURN} {BURNT_MS}", timeout=WAIT)
     assert answer.status == 200
     return clock_ns(nginx.worker, pool) - before, capture.profile
 
 
-def look_at_burning_pool(nginx):
-    """The same in the middle of a task: the process is not idle when the
-    profile begins. A look into each 5 ms of work without a pause is exact, and
-    one that comes some milliseconds late is as good."""
-    burning = threading.Thread(
-        target=nginx.post, args=("/pool", f"{BURN} {BURNT_MS + 4000}"),
-        kwargs={"timeout": 100})
-    burning.start()
-    time.sleep(2)
-    before = clock_ns(nginx.worker, pool_thread(nginx))
-    answer = nginx.get(f"/debug/pprof/profile?seconds={BURNT_MS // 1000}")
-    spent = clock_ns(nginx.worker, pool_thread(nginx)) - before
-    burning.join()
-    return spent, Profile(answer.body).check()
+def tolerance(spent):
+    """Nanoseconds: 5 %. Where the thread had a part of a processor only, it is
+    chance which looks found it running; and while it had none for a while the
+    process looked idle."""
+    looks = RATE * BURNT_MS / 1000
+    part = min(1, spent / BURNT_MS / 1e6)
+    deviation = math.sqrt(looks * part * (1 - part)) / RATE * 1e9
+    return (0.05 * spent + 4 * deviation
+            + (2 * IDLE_GAP_NS if part < 0.9 else 0))
 
 
 def start(nginx, blocking):
-    configure(nginx, blocking, "profiler_rate 199;", pool=1)
+    configure(nginx, blocking, f"profiler_rate {RATE};", pool=1)
     nginx.conf.write_text(nginx.conf.read_text().replace(
         "location = /pool { count; count_sort v1;",
         "location = /pool { count; count_sort blocking;"))
@@ -69,11 +69,12 @@ def test_pool_thread_that_burns(nginx, blocking):
     start(nginx, blocking)
     wait_until(lambda: status(nginx)["threads"]["sampled"] == 6,
                "all threads are sampled")
-    spent, profile = look_at_burning_pool(nginx)
-    assert spent > 0.1 * BURNT_MS * 1e6
-    assert abs(by_thread(profile)["nginx"] - spent) < 0.05 * spent
+    spent, profile = burn_in_pool(nginx)
+    error = tolerance(spent)
+    assert abs(by_thread(profile)["nginx"] - spent) < error
     seen = profile.total(1, "block_in_burn", "start_thread")
-    assert 0.7 * spent < seen < 1.05 * spent, (seen, spent)
+    assert 0 < seen < spent + error, (seen, spent)
+    assert seen > 0.7 * spent - error, (seen, spent)
 
 
 def test_thread_that_comes_later(nginx, blocking):
