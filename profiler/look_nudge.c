@@ -32,7 +32,7 @@ nudge_main(void *data)
     thread_context_hurry();
     atomic_store(&nudge->tid, gettid());
 
-    while (!atomic_load(&nudge->nprof->stopping)) {
+    while (!atomic_load(&nudge->ended)) {
         /* to wake up is all there is to do; or it is a signal of ours */
         (void) read(nudge->timer_fd, &expired, sizeof(expired));
     }
@@ -49,7 +49,9 @@ look_nudge_start(struct look_nudge *nudge, struct nprof *nprof)
     int rc;
 
     nudge->nprof = nprof;
+    nudge->bound = -1;
     atomic_init(&nudge->tid, 0);
+    atomic_init(&nudge->ended, false);
 
     nudge->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     if (nudge->timer_fd < 0) {
@@ -90,18 +92,21 @@ look_nudge_set(const struct look_nudge *nudge, int64_t point_ns)
 
 
 void
-look_nudge_bind(const struct look_nudge *nudge, int cpu)
+look_nudge_bind(struct look_nudge *nudge, int cpu)
 {
     pid_t     tid;
     cpu_set_t set;
 
     tid = atomic_load(&nudge->tid);
 
-    if (tid != 0) {
-        CPU_ZERO(&set);
-        CPU_SET(cpu, &set);
-        (void) sched_setaffinity(tid, sizeof(set), &set);
+    if (tid == 0 || cpu < 0 || cpu == nudge->bound) {
+        return;
     }
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    (void) sched_setaffinity(tid, sizeof(set), &set);
+    nudge->bound = cpu;
 }
 
 
@@ -123,6 +128,7 @@ look_nudge_join(struct look_nudge *nudge)
         return;
     }
 
+    atomic_store(&nudge->ended, true);
     /* a time that has passed */
     timer_set(nudge, 1);
     pthread_join(nudge->thread, NULL);

@@ -42,6 +42,12 @@ struct look_nudge {
 
     /* The thread's id, 0 until it runs. */
     _Atomic pid_t tid;
+
+    /* It is to end. */
+    _Atomic bool ended;
+
+    /* The processor that it was bound to, or -1. */
+    int bound;
 };
 
 
@@ -52,13 +58,14 @@ int look_nudge_start(struct look_nudge *nudge, struct nprof *nprof);
    called again before. */
 void look_nudge_set(const struct look_nudge *nudge, int64_t point_ns);
 
-/* Binds the thread to a processor: the one of the looker. */
-void look_nudge_bind(const struct look_nudge *nudge, int cpu);
+/* Binds the thread, once it runs, to a processor: the one of the looker. To be
+   called after each look. */
+void look_nudge_bind(struct look_nudge *nudge, int cpu);
 
 /* CPU time of the thread, nanoseconds. */
 uint64_t look_nudge_cpu_ns(const struct look_nudge *nudge);
 
-/* Ends the thread, if it runs; nprof's stopping is set. */
+/* Ends the thread, if it was started. */
 void look_nudge_join(struct look_nudge *nudge);
 
 

@@ -47,10 +47,8 @@ looker_main(void *data)
 
         cpu_jitter_look(&looker->jitter, looker->threads);
 
-        if (cpu_follow_move(&looker->follow)) {
-            look_nudge_bind(&looker->nudge, looker->follow.bound);
-        }
-
+        cpu_follow_move(&looker->follow);
+        look_nudge_bind(&looker->nudge, looker->follow.bound);
         look_nudge_set(&looker->nudge, cpu_jitter_due(&looker->jitter));
 
         if (futex_flag_wait(&looker->wake, cpu_jitter_due(&looker->jitter)

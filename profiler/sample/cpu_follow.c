@@ -33,33 +33,29 @@ cpu_follow_init(struct cpu_follow *follow)
 }
 
 
-bool
+void
 cpu_follow_move(struct cpu_follow *follow)
 {
     int       cpu;
     cpu_set_t set;
 
     if (follow->cpu == NULL) {
-        return false;
+        return;
     }
 
     cpu = (int) *follow->cpu;
 
     /* a container's processors may change, which ends what it was bound to */
     if ((cpu == follow->bound && cpu == sched_getcpu()) || cpu >= CPU_SETSIZE) {
-        return false;
+        return;
     }
 
     CPU_ZERO(&set);
     CPU_SET(cpu, &set);
 
-    if (sched_setaffinity(0, sizeof(set), &set) != 0) {
-        return false;
+    if (sched_setaffinity(0, sizeof(set), &set) == 0) {
+        follow->bound = cpu;
     }
-
-    follow->bound = cpu;
-
-    return true;
 }
 
 

@@ -34,9 +34,8 @@ struct cpu_follow {
  */
 void cpu_follow_init(struct cpu_follow *follow);
 
-/* Moves the calling thread to where the followed one runs now, or did last.
-   Returns whether that is another processor than before. */
-bool cpu_follow_move(struct cpu_follow *follow);
+/* Moves the calling thread to where the followed one runs now, or did last. */
+void cpu_follow_move(struct cpu_follow *follow);
 
 /* Whether the calling thread is there. */
 bool cpu_follow_there(const struct cpu_follow *follow);
