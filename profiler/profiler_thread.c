@@ -236,6 +236,12 @@ profiler_thread_main(void *data)
 
     looker_join(&profiler->looker);
     profiler_drain(profiler);
+
+    if (profiler_collects(profiler, NPROF_JOB_WALL)) {
+        wall_poll_end(&profiler->wall, profiler->threads.n_slots,
+                      clock_ns(CLOCK_MONOTONIC));
+    }
+
     nprof->left = profiler_leave(profiler);
     unwind_signals_restore();
     thread_context_leave(nprof);

@@ -282,6 +282,25 @@ wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
 
 
 void
+wall_poll_end(struct wall_poll *wall, size_t n_slots, int64_t now)
+{
+    size_t              i;
+    struct wall_thread *thread;
+
+    wall_poll_settle(wall, n_slots, now);
+
+    for (i = 0; i < n_slots; i++) {
+        thread = &wall->threads[i];
+
+        if (thread->pending_ns != 0) {
+            gap_lost(wall, &thread_slots[i], thread, thread->pending_ns);
+            thread->pending_ns = 0;
+        }
+    }
+}
+
+
+void
 wall_poll_forget(struct wall_poll *wall, const struct thread_slot *slot)
 {
     struct wall_thread *thread;

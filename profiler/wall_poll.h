@@ -118,6 +118,10 @@ void wall_poll_sample(struct wall_poll *wall, const struct thread_slot *slot,
                       const struct sample_record *record,
                       const struct unwound_stack *stack);
 
+/* No more samples come: the gaps of those that were asked for are lost. Brings
+   the table up to date for the last time, as wall_poll_settle() does. */
+void wall_poll_end(struct wall_poll *wall, size_t n_slots, int64_t now);
+
 /* The slot's thread is gone. */
 void wall_poll_forget(struct wall_poll *wall, const struct thread_slot *slot);
 

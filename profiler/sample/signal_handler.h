@@ -28,7 +28,7 @@ struct signal_state {
     _Atomic bool active;
 
     /* The signal's handler is another one by now: none is sent any more. Stored
-       and loaded by the profiler thread. */
+       by the profiler thread, loaded by who asks for samples. */
     _Atomic bool lost;
 
     /* The upper half of the value of our signals. */
