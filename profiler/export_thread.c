@@ -272,6 +272,8 @@ export_thread_main(void *data)
             instance_leader_turn(&nprof->leader);
         }
 
+        atomic_store(&nprof->symbol_memory,
+                     symbolizer_memory(nprof->symbolizer));
         atomic_store(&nprof->export_cpu_ns,
                      (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID));
     }

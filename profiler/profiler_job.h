@@ -133,6 +133,12 @@ struct nprof {
        thread. */
     _Atomic uint64_t export_cpu_ns;
 
+    /* The same of the upload thread, and bytes of profiles that it has; and of
+       the symbolizer's cache, which is the export thread's. */
+    _Atomic uint64_t upload_cpu_ns;
+    _Atomic uint64_t upload_memory;
+    _Atomic uint64_t symbol_memory;
+
     /* The export thread's while it runs. */
     struct module_registry registry;
     struct instance_leader leader;

@@ -13,6 +13,7 @@
 
 #include "export/upload_status.h"
 #include "heap/heap_capture.h"
+#include "heap/heap_ring.h"
 #include "heap/live_set.h"
 #include "instance/instance_memory.h"
 #include "nprof_build_id.h"
@@ -22,6 +23,7 @@
 #include "sample/handler_cost.h"
 #include "sample/loop_hook.h"
 #include "trace/trace_status.h"
+#include "unwind/unwind_library.h"
 #include "worker_counters.h"
 
 
@@ -47,6 +49,73 @@ profiler_status_sum(struct profiler_counters *sum)
 }
 
 
+/* Of a ring that so many bytes were ever written to. */
+static uint64_t
+ring_memory(uint64_t written, uint64_t size)
+{
+    return written < size ? written : size;
+}
+
+
+static uint64_t
+rings_memory(const struct profiler_report *report)
+{
+    size_t                    i;
+    uint64_t                  sum = 0;
+    const struct sample_ring *ring;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        if (thread_slots[i].used) {
+            sum += thread_slots[i].ring.prefaulted;
+        }
+    }
+
+    if (report->tables[NPROF_JOB_HEAP] != NULL) {
+        sum += ring_memory(heap_ring_end(), HEAP_RING_SIZE);
+    }
+
+    if (report->tracer != NULL) {
+        ring = &report->tracer->ring;
+        sum += ring_memory(atomic_load(&ring->written), ring->size);
+    }
+
+    return sum;
+}
+
+
+struct profiler_memory
+profiler_status_memory(const struct profiler_report *report)
+{
+    unsigned               kind;
+    struct profiler_memory memory = {
+        .rings = rings_memory(report),
+        .symbols = report->symbol_memory,
+        .uploads = report->upload_memory,
+    };
+
+    for (kind = 0; kind < NPROF_PROFILES; kind++) {
+        if (report->tables[kind] != NULL) {
+            memory.tables += stack_table_memory(report->tables[kind]);
+        }
+    }
+
+    if (report->tables[NPROF_JOB_HEAP] != NULL) {
+        memory.tables += live_set_memory();
+    }
+
+    return memory;
+}
+
+
+uint64_t
+profiler_status_cpu_ns(const struct profiler_report *report)
+{
+    return report->own_cpu_ns + report->export_cpu_ns + report->looker_cpu_ns
+           + report->trace_cpu_ns + report->upload_cpu_ns
+           + atomic_load(&handler_cost.ns);
+}
+
+
 static uint64_t
 mean(uint64_t sum, uint64_t n)
 {
@@ -68,8 +137,12 @@ print_degraded(FILE *out, const char *degraded)
 static void
 print_versions(FILE *out, const struct profiler_report *report)
 {
-    fprintf(out, "{\"worker\": %d, \"build_id\": \"%s\", \"server\": \"%s\",\n",
-            (int) getpid(), NPROF_BUILD_ID, report->config->server);
+    fprintf(out,
+            "{\"worker\": %d, \"version\": \"" NPROF_VERSION
+            "\", \"build_id\": \"" NPROF_BUILD_ID
+            "\", \"server\": \"%s\", \"libunwind\": \"" UNWIND_LIBRARY_VERSION
+            "\",\n",
+            (int) getpid(), report->config->server);
 }
 
 
@@ -194,6 +267,21 @@ print_memory(FILE *out)
 }
 
 
+/* What of that is the profiler's. */
+static void
+print_own_memory(FILE *out, const struct profiler_report *report)
+{
+    struct profiler_memory memory = profiler_status_memory(report);
+
+    fprintf(out,
+            ",\n \"own_memory\": {\"rings\": %" PRIu64 ", \"tables\": %" PRIu64
+            ", \"symbols\": %" PRIu64 ", \"uploads\": %" PRIu64
+            ", \"sum\": %" PRIu64 "}",
+            memory.rings, memory.tables, memory.symbols, memory.uploads,
+            memory.rings + memory.tables + memory.symbols + memory.uploads);
+}
+
+
 /*
  * The turns of the event loop by length. Each bucket that is not empty has its
  * upper bound in microseconds, the last one, of turns of 18 minutes and more,
@@ -311,15 +399,17 @@ print_instance(FILE *out)
         out,
         ",\n \"instance\": {\"id\": \"%016" PRIx64 "\", \"leader\": %" PRIu32
         ", \"workers_lost\": %" PRIu64 ", \"answers_missing\": %" PRIu64
-        ", \"messages_malformed\": %" PRIu64
+        ", \"messages_malformed\": %" PRIu64 ", \"shared_memory\": %" PRIu64
         ",\n  \"history\": {\"steps\": %u, \"bytes\": %" PRIu64
         ", \"dropped\": %" PRIu64 "},\n  \"store\": {\"stored\": %" PRIu64
-        ", \"errors\": %" PRIu64 "}, \"workers\": [",
+        ", \"errors\": %" PRIu64 ", \"bytes\": %" PRIu64 "}, \"workers\": [",
         directory->id, atomic_load(&directory->leader),
         atomic_load(&directory->lost), atomic_load(&directory->unanswered),
-        atomic_load(&directory->malformed), counts.history_steps,
-        counts.history_bytes, atomic_load(&directory->history_dropped),
-        atomic_load(&directory->stored), atomic_load(&directory->store_errors));
+        atomic_load(&directory->malformed), counts.shared_bytes,
+        counts.history_steps, counts.history_bytes,
+        atomic_load(&directory->history_dropped),
+        atomic_load(&directory->stored), atomic_load(&directory->store_errors),
+        atomic_load(&directory->store_bytes));
     print_workers(out);
     fputs("]}}\n", out);
 }
@@ -415,11 +505,12 @@ print_cost(FILE *out, const struct profiler_report *report,
             ", \"profiler_thread_ns\": %" PRIu64
             ", \"export_thread_ns\": %" PRIu64
             ", \"looker_thread_ns\": %" PRIu64 ", \"trace_thread_ns\": %" PRIu64
-            "}",
+            ", \"upload_thread_ns\": %" PRIu64 ", \"own_cpu_ns\": %" PRIu64 "}",
             runs, mean(atomic_load(&handler_cost.ns), runs), handler_p99(n),
             sum->unwound, mean(sum->unwind_ns, sum->unwound),
             mean(report->own_cpu_ns, sum->unwound), report->own_cpu_ns,
-            report->export_cpu_ns, report->looker_cpu_ns, report->trace_cpu_ns);
+            report->export_cpu_ns, report->looker_cpu_ns, report->trace_cpu_ns,
+            report->upload_cpu_ns, profiler_status_cpu_ns(report));
 }
 
 
@@ -453,6 +544,7 @@ print_report(FILE *out, const struct profiler_report *report)
     }
 
     print_memory(out);
+    print_own_memory(out, report);
 
     fprintf(out,
             ",\n \"threads\": {\"sampled\": %" PRIu32

@@ -62,11 +62,17 @@ struct profiler_report {
     struct label_counters labels;
 
     /* CPU time of our threads so far: the profiler's, the exporter's, and, if
-       they are there, the looker's and the tracer's. */
+       they are there, the looker's, the tracer's and the uploader's. */
     uint64_t own_cpu_ns;
     uint64_t export_cpu_ns;
     uint64_t looker_cpu_ns;
     uint64_t trace_cpu_ns;
+    uint64_t upload_cpu_ns;
+
+    /* Bytes that other threads hold: the symbolizer's cache, and profiles that
+       wait for their upload. */
+    uint64_t symbol_memory;
+    uint64_t upload_memory;
 
     /* Where profiles go. */
     const struct upload_settings *uploads;
@@ -82,6 +88,26 @@ struct profiler_report {
     const char               *degraded[NPROF_PROFILES];
 };
 
+
+/* Memory of the profiler in this process, bytes: of what fills up that which was
+   used once. */
+struct profiler_memory {
+    /* Samples, and spans of requests, on their way. */
+    uint64_t rings;
+
+    /* Stacks, samples' spans, and blocks that are in use. */
+    uint64_t tables;
+
+    /* Names of code, and profiles that wait for their upload. */
+    uint64_t symbols;
+    uint64_t uploads;
+};
+
+struct profiler_memory
+profiler_status_memory(const struct profiler_report *report);
+
+/* CPU time of all our threads, and time in the signal handler; nanoseconds. */
+uint64_t profiler_status_cpu_ns(const struct profiler_report *report);
 
 /* Adds up what the handlers of living threads counted; returns the number of
    those threads. */

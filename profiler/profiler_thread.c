@@ -499,6 +499,9 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->looker_cpu_ns = 0;
     report->tracer = NULL;
     report->trace_cpu_ns = 0;
+    report->upload_cpu_ns = atomic_load(&profiler->nprof->upload_cpu_ns);
+    report->upload_memory = atomic_load(&profiler->nprof->upload_memory);
+    report->symbol_memory = atomic_load(&profiler->nprof->symbol_memory);
 
     if (profiler->nprof->trace != NULL) {
         report->tracer = profiler->nprof->trace->tracer;

@@ -16,10 +16,11 @@
 #include "nprof_build_id.h"
 #include "profile_types.h"
 #include "prometheus_text.h"
+#include "unwind/unwind_library.h"
 #include "worker_counters.h"
 
 
-#define SERIES_MAX 4
+#define SERIES_MAX 5
 #define NAME "nginx_profiler_"
 
 
@@ -167,7 +168,8 @@ static const struct worker_metric worker_metrics[] = {
      {{WORKER_PROFILER_CPU_NS, ",thread=\"profiler\""},
       {WORKER_EXPORT_CPU_NS, ",thread=\"export\""},
       {WORKER_LOOKER_CPU_NS, ",thread=\"looker\""},
-      {WORKER_TRACE_CPU_NS, ",thread=\"trace\""}}},
+      {WORKER_TRACE_CPU_NS, ",thread=\"trace\""},
+      {WORKER_UPLOAD_CPU_NS, ",thread=\"upload\""}}},
     {"spans_total",
      "counter",
      UNIT_NUMBER,
@@ -203,8 +205,11 @@ static const struct worker_metric worker_metrics[] = {
     {"memory_bytes",
      "gauge",
      UNIT_NUMBER,
-     "Memory of rings and tables that is in use.",
-     {{WORKER_MEMORY, ""}}},
+     "Memory of the profiler that was used once.",
+     {{WORKER_MEMORY_RINGS, ",of=\"rings\""},
+      {WORKER_MEMORY_TABLES, ",of=\"tables\""},
+      {WORKER_MEMORY_SYMBOLS, ",of=\"symbols\""},
+      {WORKER_MEMORY_UPLOADS, ",of=\"uploads\""}}},
     {"label_sets",
      "gauge",
      UNIT_NUMBER,
@@ -394,7 +399,10 @@ print_instance(FILE *out, const struct nprof *nprof)
     instance_count(&counts);
 
     print_family(out, "info", "gauge", "Versions of what runs.");
-    fprintf(out, NAME "info{build_id=\"%s\",server=\"%s\"} 1\n", NPROF_BUILD_ID,
+    fprintf(out,
+            NAME "info{version=\"" NPROF_VERSION "\",build_id=\"" NPROF_BUILD_ID
+                 "\",server=\"%s\",libunwind=\"" UNWIND_LIBRARY_VERSION
+                 "\"} 1\n",
             nprof->config.server);
     print_number(out, "up", "gauge", "Whether the profiler runs.", 1);
 
@@ -418,12 +426,17 @@ print_instance(FILE *out, const struct nprof *nprof)
     print_number(out, "history_dropped_total", "counter",
                  "Snapshots of the past that could not be kept.",
                  atomic_load(&directory->history_dropped));
+    print_number(out, "shared_memory_bytes", "gauge",
+                 "Memory that workers share: history, totals, and answers.",
+                 counts.shared_bytes);
     print_number(out, "stored_total", "counter",
                  "Profiles that were written to profiler_store.",
                  atomic_load(&directory->stored));
     print_number(out, "store_errors_total", "counter",
                  "Profiles that could not be written there.",
                  atomic_load(&directory->store_errors));
+    print_number(out, "store_bytes", "gauge", "Bytes of the profiles in it.",
+                 atomic_load(&directory->store_bytes));
 }
 
 

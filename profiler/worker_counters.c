@@ -10,32 +10,6 @@
 #include "worker_counters.h"
 
 
-/* Memory of rings and tables that was used once, bytes. */
-static uint64_t
-report_memory(const struct profiler_report *report)
-{
-    size_t   i;
-    unsigned kind;
-    uint64_t sum;
-
-    sum = 0;
-
-    for (i = 0; i < THREAD_SLOTS; i++) {
-        if (thread_slots[i].used) {
-            sum += thread_slots[i].ring.prefaulted;
-        }
-    }
-
-    for (kind = 0; kind < NPROF_PROFILES; kind++) {
-        if (report->tables[kind] != NULL) {
-            sum += stack_table_memory(report->tables[kind]);
-        }
-    }
-
-    return sum;
-}
-
-
 static void
 store_types(const struct profiler_report *report, _Atomic uint64_t *counters)
 {
@@ -106,6 +80,7 @@ worker_counters_store(const struct profiler_report *report,
 {
     size_t                   i;
     uint32_t                 threads;
+    struct profiler_memory   memory = profiler_status_memory(report);
     struct profiler_counters sum = *report->counters;
 
     threads = profiler_status_sum(&sum);
@@ -142,9 +117,13 @@ worker_counters_store(const struct profiler_report *report,
         {WORKER_EXPORT_CPU_NS, report->export_cpu_ns},
         {WORKER_LOOKER_CPU_NS, report->looker_cpu_ns},
         {WORKER_TRACE_CPU_NS, report->trace_cpu_ns},
+        {WORKER_UPLOAD_CPU_NS, report->upload_cpu_ns},
         {WORKER_HANDLER_RUNS, atomic_load(&handler_cost.runs)},
         {WORKER_HANDLER_NS, atomic_load(&handler_cost.ns)},
-        {WORKER_MEMORY, report_memory(report)},
+        {WORKER_MEMORY_RINGS, memory.rings},
+        {WORKER_MEMORY_TABLES, memory.tables},
+        {WORKER_MEMORY_SYMBOLS, memory.symbols},
+        {WORKER_MEMORY_UPLOADS, memory.uploads},
         {WORKER_LABEL_SETS, report->labels.sets},
         {WORKER_LABELS_DROPPED, report->labels.dropped},
     };

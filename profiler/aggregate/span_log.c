@@ -34,6 +34,15 @@ span_log_add(struct span_log *log, uint32_t entry, uint64_t span, int64_t ns)
 }
 
 
+size_t
+span_log_memory(const struct span_log *log)
+{
+    size_t n = log->written < SPAN_LOG_SIZE ? log->written : SPAN_LOG_SIZE;
+
+    return sizeof(*log) - (SPAN_LOG_SIZE - n) * sizeof(log->samples[0]);
+}
+
+
 static int
 sample_compare(const void *one, const void *two)
 {

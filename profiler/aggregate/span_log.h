@@ -45,6 +45,9 @@ struct span_log *span_log_create(void);
 
 void span_log_destroy(struct span_log *log);
 
+/* Bytes that were used once. */
+size_t span_log_memory(const struct span_log *log);
+
 void span_log_add(struct span_log *log, uint32_t entry, uint64_t span,
                   int64_t ns);
 

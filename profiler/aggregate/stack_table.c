@@ -456,7 +456,8 @@ stack_table_memory(const struct stack_table *table)
     return table->n_entries
                * (sizeof(table->entries[0]) + sizeof(table->hash[0])
                   + table->shape.n_values * sizeof(table->values[0]))
-           + table->n_packed * sizeof(table->packed[0]) + sizeof(*table);
+           + table->n_packed * sizeof(table->packed[0]) + sizeof(*table)
+           + (table->spans != NULL ? span_log_memory(table->spans) : 0);
 }
 
 

@@ -113,7 +113,7 @@ uint32_t stack_table_used(const struct stack_table *table);
 uint32_t stack_table_limit(const struct stack_table *table);
 uint64_t stack_table_overflows(const struct stack_table *table);
 
-/* Bytes that were used once. */
+/* Bytes that were used once, those of spans included. */
 size_t stack_table_memory(const struct stack_table *table);
 
 /*

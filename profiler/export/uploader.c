@@ -392,6 +392,27 @@ lane_drop(struct uploader *uploader, struct upload_lane *lane)
 }
 
 
+/* What `status` says of this thread. */
+static void
+thread_account(struct uploader *uploader)
+{
+    size_t   waiting = 0;
+    uint32_t i;
+
+    pthread_mutex_lock(&uploader->lock);
+
+    for (i = 0; i < uploader->n_lanes; i++) {
+        waiting += uploader->lanes[i].queue.bytes;
+    }
+
+    pthread_mutex_unlock(&uploader->lock);
+
+    atomic_store(&uploader->nprof->upload_memory, waiting);
+    atomic_store(&uploader->nprof->upload_cpu_ns,
+                 (uint64_t) clock_ns(CLOCK_THREAD_CPUTIME_ID));
+}
+
+
 static void *
 upload_thread_main(void *data)
 {
@@ -416,6 +437,7 @@ upload_thread_main(void *data)
             }
         }
 
+        thread_account(uploader);
         transfers_wait(uploader, due);
     }
 

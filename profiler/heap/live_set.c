@@ -286,3 +286,11 @@ live_set_take_freed(void)
     /* acquire: pairs with live_set_freed() */
     return atomic_exchange_explicit(&freed, LIVE_NONE, memory_order_acquire);
 }
+
+
+size_t
+live_set_memory(void)
+{
+    return (atomic_load_explicit(&unused, memory_order_relaxed) - 1)
+           * (sizeof(struct live_entry) + sizeof(uint64_t));
+}

@@ -27,6 +27,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 
@@ -154,6 +155,10 @@ void live_set_freed(uint32_t entry);
  * All of it was published before. Profiler thread.
  */
 uint32_t live_set_take_freed(void);
+
+
+/* Bytes of entries, and their places, that were used once. Any thread. */
+size_t live_set_memory(void);
 
 
 #endif /* NPROF_LIVE_SET_H */

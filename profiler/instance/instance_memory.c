@@ -82,9 +82,14 @@ void
 instance_count(struct instance_counts *counts)
 {
     unsigned                   i, at;
+    struct stat                status;
     struct instance_directory *directory = instance.directory;
 
     memset(counts, 0, sizeof(*counts));
+
+    if (fstat(instance.fd, &status) == 0) {
+        counts->shared_bytes = (uint64_t) status.st_blocks * 512;
+    }
 
     for (i = 0; i < instance_slots(); i++) {
         if (atomic_load(&directory->slots[i].state) == INSTANCE_LIVE) {

@@ -173,6 +173,9 @@ struct instance_directory {
     _Atomic uint64_t stored;
     _Atomic uint64_t store_errors;
 
+    /* Of profiles that were there once the last period was stored. */
+    _Atomic uint64_t store_bytes;
+
     /* Answers that did not come in time, and parcels that were no such. */
     _Atomic uint64_t unanswered;
     _Atomic uint64_t malformed;
@@ -203,6 +206,9 @@ struct instance_counts {
 
     unsigned history_steps;
     uint64_t history_bytes;
+
+    /* Memory of the file, the history's included. */
+    uint64_t shared_bytes;
 };
 
 

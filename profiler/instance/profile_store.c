@@ -164,7 +164,7 @@ store_prune(const struct profile_store *store, int folder)
 {
     size_t             i;
     int64_t            now = time(NULL);
-    uint64_t           sum = 0;
+    uint64_t           sum = 0, kept = 0;
     struct store_files files;
 
     if (files_read(store->path, true, &files) == 0) {
@@ -174,8 +174,12 @@ store_prune(const struct profile_store *store, int folder)
             if (sum > store->max_size
                 || now - files.files[i].modified > store->keep_seconds) {
                 (void) unlinkat(folder, files.files[i].name, 0);
+            } else {
+                kept += files.files[i].size;
             }
         }
+
+        atomic_store(&instance.directory->store_bytes, kept);
     }
 
     free(files.files);

@@ -99,6 +99,13 @@ symbolizer_trim(struct symbolizer *s)
 }
 
 
+size_t
+symbolizer_memory(const struct symbolizer *s)
+{
+    return s->arena.mapped;
+}
+
+
 void
 symbolizer_destroy(struct symbolizer *s)
 {

@@ -23,6 +23,7 @@
 #define NPROF_SYMBOLIZER_H
 
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "../unwind/module_identity.h"
@@ -88,6 +89,10 @@ void symbolizer_destroy(struct symbolizer *symbolizer);
 int symbolizer_resolve(struct symbolizer            *symbolizer,
                        const struct module_identity *module, uint64_t address,
                        const struct symbol_lines **lines);
+
+
+/* Bytes of the answers that are kept. */
+size_t symbolizer_memory(const struct symbolizer *symbolizer);
 
 
 /* Closes tables and keeps the answers; call it when a profile is done. */

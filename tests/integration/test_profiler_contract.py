@@ -186,6 +186,53 @@ def test_status_of_the_instance(served):
     assert status["worker"] in served.workers()
     assert re.fullmatch("[0-9a-f]{40}", status["build_id"])
     assert status["server"].startswith("nginx/")
+    assert re.fullmatch(r"\d+\.\d+\.\d+", status["version"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", status["libunwind"])
+    text = served.get("/debug/pprof/status?format=prometheus").text
+    for name in ("version", "build_id", "server", "libunwind"):
+        assert f'{name}="{status[name]}"' in text
+
+
+def test_memory_of_the_profiler(served):
+    """By what holds it, as JSON and as metrics."""
+    parts = ("rings", "tables", "symbols", "uploads")
+
+    def own():
+        # any worker answers; it has samples of its own work then
+        assert served.get("/debug/pprof/profile?seconds=1").status == 200
+        memory = served.get("/debug/pprof/status").json()["own_memory"]
+        return all(memory[name] > 0 for name in parts[:3]) and memory
+
+    memory = wait_until(own, "some of it is used")
+    assert memory["uploads"] == 0
+    assert memory["sum"] == sum(memory[name] for name in parts)
+    instance = served.get("/debug/pprof/status").json()["instance"]
+    assert instance["shared_memory"] >= instance["history"]["bytes"]
+    text = served.get("/debug/pprof/status?format=prometheus").text
+    for pid in served.workers():
+        for name in parts:
+            assert (f'nginx_profiler_memory_bytes{{worker="{pid}",of="{name}"}}'
+                    in text)
+    assert "nginx_profiler_shared_memory_bytes " in text
+    assert "nginx_profiler_store_bytes 0\n" in text
+
+
+def test_cpu_of_the_profiler_has_all_of_its_threads(nginx):
+    """The one that uploads, too, whatever becomes of that."""
+    configure(nginx, 1, main="profiler on; profiler_period 1s;"
+              f"profiler_upload pyroscope http://127.0.0.1:{free_port()};")
+    nginx.start()
+    cost = wait_until(
+        lambda: (lambda cost: cost["upload_thread_ns"] > 0 and cost)(
+            nginx.get("/debug/pprof/status").json()["cost"]), "it uploads")
+    threads = sum(cost[f"{name}_thread_ns"] for name in (
+        "profiler", "export", "looker", "trace", "upload"))
+    assert threads <= cost["own_cpu_ns"]
+    assert (cost["own_cpu_ns"] - threads
+            >= cost["handler_runs"] * cost["handler_ns"] * 0.9)
+    wait_until(lambda: re.search(
+        r'thread_cpu_seconds_total\{worker="\d+",thread="upload"\} 0?\.?\d*[1-9]',
+        nginx.get("/debug/pprof/status?format=prometheus").text), "a metric")
 
 
 def test_status_when_it_is_off(nginx):

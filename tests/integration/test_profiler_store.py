@@ -56,6 +56,7 @@ def test_periods_are_kept_and_listed(nginx):
     status = nginx.get("/debug/pprof/status").json()
     assert status["instance"]["store"]["stored"] >= len(files)
     assert status["instance"]["store"]["errors"] == 0
+    assert status["instance"]["store"]["bytes"] >= files[0].stat().st_size
 
 
 @pytest.mark.parametrize("name", [
