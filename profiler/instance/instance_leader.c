@@ -321,6 +321,29 @@ leader_step(struct instance_leader *leader, bool last)
 }
 
 
+/* The next turn is in time for what ends before it. */
+static void
+turn_set(struct instance_leader *leader, int64_t now)
+{
+    unsigned w;
+    int64_t  end;
+
+    const int64_t lengths[COLLECT_WINDOWS] = {
+        [STEP] = leader->config->history_size != 0 ? step_ns(leader) : 0,
+        [PERIOD] = leader->handlers.n != 0 ? period_ns(leader) : 0,
+    };
+
+    for (w = 0; w < COLLECT_WINDOWS; w++) {
+        end = atomic_load(&instance.directory->bases[w].monotonic_ns)
+              + lengths[w];
+
+        if (lengths[w] != 0 && end > now && end < leader->next_ns) {
+            leader->next_ns = end;
+        }
+    }
+}
+
+
 void
 instance_leader_turn(struct instance_leader *leader)
 {
@@ -339,6 +362,7 @@ instance_leader_turn(struct instance_leader *leader)
     instance_reap(leader->lost, leader->lost_data);
     (void) worker_totals_take(leader->registry, leader->main);
     leader_step(leader, false);
+    turn_set(leader, now);
 }
 
 

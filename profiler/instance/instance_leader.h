@@ -14,7 +14,8 @@
 #include "period.h"
 
 
-/* How often the leader looks who left, and others whether there is one. */
+/* How often the leader looks who left, at least, and others whether there is one.
+ */
 #define LEADER_TURN_NS INT64_C(1000000000)
 
 /* How long a step of the history is at most, nanoseconds. */
