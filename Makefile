@@ -242,7 +242,8 @@ manifests:
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*_test.c))
 TESTED_OBJ := $(NPROF_OBJ) \
               $(patsubst %.c,$(OBJ)/%.o,$(filter-out count/ngx_%, \
-                  $(wildcard count/*.c) $(wildcard algorithms/*.c)))
+                  $(wildcard count/*.c) $(wildcard algorithms/*.c)) \
+                  profiler/nginx/profile_query.c)
 
 unit: $(UNIT) stress
 .PHONY: unit
@@ -252,6 +253,7 @@ $(BUILD)/libtested.a: $(TESTED_OBJ)
 	$(AR) rcs $@ $^
 
 $(OBJ)/tests/unit/%.o: CPPFLAGS += -Iprofiler -I$(BUILD)/gen -I. -Ialgorithms
+$(OBJ)/profiler/nginx/%.o: CPPFLAGS += -Iprofiler
 $(OBJ)/count/%.o: CPPFLAGS += -Ialgorithms
 # Criterion's macros declare what -Wmissing-prototypes would want declared.
 $(OBJ)/tests/unit/%.o: WARN_C := -Wstrict-prototypes

@@ -80,6 +80,7 @@ profiler_job_free(struct nprof_job *job)
         stack_profile_free(job->profile);
     }
 
+    free(job->filter);
     free(job->data);
     free(job->input);
     free(job);

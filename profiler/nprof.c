@@ -39,6 +39,7 @@
 #include "unwind/module_table.h"
 #include "window_job.h"
 #include "work_labels.h"
+#include "worker_counters.h"
 
 
 #define RATE_MAX 1000
@@ -361,6 +362,7 @@ profiler_window_start(struct nprof *nprof, enum nprof_job_kind kind,
                       const struct nprof_window *window, void *owner,
                       struct nprof_job **started)
 {
+    int               rc;
     struct nprof_job *job;
 
     if (kind >= NPROF_PROFILES || !(nprof->config.types & NPROF_TYPE(kind))) {
@@ -371,7 +373,8 @@ profiler_window_start(struct nprof *nprof, enum nprof_job_kind kind,
         return -ESRCH;
     }
 
-    if (window->options != 0 && kind != NPROF_JOB_HEAP) {
+    if ((window->options != 0 && kind != NPROF_JOB_HEAP)
+        || window->n_labels > NPROF_MATCHES_MAX) {
         return -EINVAL;
     }
 
@@ -384,7 +387,11 @@ profiler_window_start(struct nprof *nprof, enum nprof_job_kind kind,
         return -ENOMEM;
     }
 
-    job->window = *window;
+    rc = window_job_keep(job, window);
+    if (rc != 0) {
+        profiler_job_release(job);
+        return rc;
+    }
 
     if (window->whole || window->to_ns != 0) {
         profiler_job_finish(job);
@@ -572,6 +579,7 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .job_free = profiler_job_release,
         .empty_profile = profiler_empty_profile,
         .foreign_profile = profiler_foreign_profile,
+        .stacks = worker_counters_stacks,
         .traces = {
             .span_size = sizeof(struct nprof_span),
             .begin = tracer_begin,

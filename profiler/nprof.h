@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 
-#define NPROF_ABI 7
+#define NPROF_ABI 8
 
 /* The descriptor's name. */
 #define NPROF_SYMBOL "nprof_library"
@@ -45,6 +45,12 @@
 
 /* The longest name of a label, bytes. */
 #define NPROF_LABEL_NAME_MAX 63
+
+/* The most of a label's value, bytes; a longer one is cut. */
+#define NPROF_LABEL_VALUE_MAX 127
+
+/* The most labels that a profile can be asked for by. */
+#define NPROF_MATCHES_MAX 16
 
 /* Jobs at one time; more are refused with -EAGAIN. */
 #define NPROF_JOBS_MAX 64
@@ -202,6 +208,14 @@ struct nprof_config {
 };
 
 
+/* A label, as it is in a profile; with an empty value: that there is none of the
+   name. No NUL is part of either. */
+struct nprof_label_match {
+    struct nprof_text name;
+    struct nprof_text value;
+};
+
+
 /* What a profile is of; all zero: of all workers, from start to finish. */
 struct nprof_window {
     /* Of that one only, a pid. */
@@ -221,6 +235,11 @@ struct nprof_window {
      */
     int64_t from_ns;
     int64_t to_ns;
+
+    /* Only of samples that have all of these, at most NPROF_MATCHES_MAX, which
+       are copied. */
+    const struct nprof_label_match *labels;
+    uint32_t                        n_labels;
 };
 
 
@@ -469,7 +488,8 @@ struct nprof_library {
 
     /*
      * Starts a job of a profile for owner. Returns as job_start(), -ESRCH if
-     * there is no such worker, or -EINVAL if the kind has no such options.
+     * there is no such worker, or -EINVAL if the kind has no such options, or
+     * the labels are too many.
      */
     int (*window_start)(struct nprof *nprof, enum nprof_job_kind kind,
                         const struct nprof_window *window, void *owner,
@@ -516,6 +536,10 @@ struct nprof_library {
      * goroutine, threadcreate. -ENOENT: another name.
      */
     int (*foreign_profile)(const char *name, void **data, size_t *len);
+
+    /* How many different stacks all workers have of that kind, a second ago. 0
+       where it is not collected. */
+    uint64_t (*stacks)(enum nprof_job_kind kind);
 
     struct nprof_labels labels;
     struct nprof_traces traces;

@@ -31,6 +31,9 @@
 #include "symbolize/symbolizer.h"
 
 
+struct label_filter;
+
+
 /* What is to be done with a job, by the thread in whose queue the request is. */
 enum job_step {
     /* The profiler thread: its part of a job without a window. */
@@ -81,13 +84,14 @@ struct nprof_job {
     bool finished;
 
     /* Of a profile: what it is of; what is asked of the workers where the
-       window begins and ends, at its time; and the base of it, the export
-       thread's. */
+       window begins and ends, at its time; the base of it, the export
+       thread's; and the samples that are wanted of it, owned, or NULL. */
     struct nprof_window  window;
     struct peer_question begin;
     struct peer_question end;
     int64_t              end_monotonic_ns;
     struct window_base   base;
+    struct label_filter *filter;
 
     /* From the profiler thread to the export thread. */
     struct stack_profile *profile;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "encode/heap_text.h"
+#include "encode/label_filter.h"
 #include "encode/pprof_encode.h"
 #include "export_thread.h"
 #include "instance/history.h"
@@ -16,6 +17,20 @@
 #include "nprof_clock.h"
 #include "profile_types.h"
 #include "window_job.h"
+
+
+int
+window_job_keep(struct nprof_job *job, const struct nprof_window *window)
+{
+    job->window = *window;
+    job->window.labels = NULL;
+
+    if (window->n_labels != 0) {
+        job->filter = label_filter_create(window->labels, window->n_labels);
+    }
+
+    return window->n_labels != 0 && job->filter == NULL ? -ENOMEM : 0;
+}
 
 
 /* A window that lies behind: workers are asked once it is known from when on
@@ -168,6 +183,11 @@ profile_encode(struct nprof_job *job, struct stack_merge *const *merges,
     profile_type_round(&profile, job->kind);
     profile.time_ns = times->time_ns;
     profile.duration_ns = times->duration_ns;
+
+    if (job->filter != NULL) {
+        label_filter_samples(job->filter, &profile);
+        label_filter_requests(job->filter, &requests);
+    }
 
     module_registry_open_files(&nprof->registry);
 

@@ -11,6 +11,10 @@
 #include "profiler_job.h"
 
 
+/* The window is the job's, with a copy of what it refers to. Returns 0 or -ENOMEM.
+   The event loop. */
+int window_job_keep(struct nprof_job *job, const struct nprof_window *window);
+
 /*
  * The window begins or ends now: all workers are asked for what they have
  * counted so far. The event loop.

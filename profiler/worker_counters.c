@@ -146,3 +146,24 @@ worker_counters_store(const struct profiler_report *report,
     store_loop(counters);
     store_types(report, counters);
 }
+
+
+uint64_t
+worker_counters_stacks(enum nprof_job_kind kind)
+{
+    unsigned                    i;
+    uint64_t                    sum = 0;
+    const struct instance_slot *slot;
+
+    for (i = 0; instance.directory != NULL && kind < NPROF_PROFILES
+                && i < instance_slots();
+         i++) {
+        slot = &instance.directory->slots[i];
+
+        if (atomic_load(&slot->state) == INSTANCE_LIVE) {
+            sum += atomic_load(&slot->counters[WORKER_STACKS + kind]);
+        }
+    }
+
+    return sum;
+}

@@ -83,5 +83,9 @@ _Static_assert(WORKER_COUNTERS <= INSTANCE_COUNTERS,
 void worker_counters_store(const struct profiler_report *report,
                            _Atomic uint64_t             *counters);
 
+/* The stacks of that kind in the tables of all workers; 0 if there are none, or
+   no profiler was started. Any thread. */
+uint64_t worker_counters_stacks(enum nprof_job_kind kind);
+
 
 #endif /* NPROF_WORKER_COUNTERS_H */

@@ -22,7 +22,6 @@
 /* The mapping of frames that are in no module; brackets: there is no file. */
 #define NO_MODULE_NAME "[synthetic]"
 
-#define LABEL_THREAD "thread"
 #define LABEL_VERSION "version"
 
 /* Labels of a sample of a span. */
@@ -140,7 +139,7 @@ make_span_labels(struct encoder *e, uint64_t span, label_message ***to)
 {
     size_t                   i;
     static const char *const names[SPAN_LABELS]
-        = {"span_id", "local_root_span_id"};
+        = {PPROF_LABEL_SPAN, PPROF_LABEL_ROOT_SPAN};
 
     for (i = 0; i < SPAN_LABELS; i++, (*to)++) {
         if (!label_key(e, names[i], &(**to)->key)) {
@@ -182,7 +181,7 @@ make_labels(struct encoder *e, const struct pprof_sample *sample,
     message->label = to;
 
     if (sample->thread != 0) {
-        if (!label_key(e, LABEL_THREAD, &(*to)->key)) {
+        if (!label_key(e, PPROF_LABEL_THREAD, &(*to)->key)) {
             return -ENOMEM;
         }
 

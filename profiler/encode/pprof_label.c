@@ -13,11 +13,11 @@ static const struct {
     const char *name;
     const char *datadog;
 } datadog_names[] = {
-    {"thread", "thread name"},
+    {PPROF_LABEL_THREAD, "thread name"},
     {"trace_endpoint", "trace endpoint"},
     {"trace_type", "trace type"},
-    {"span_id", "span id"},
-    {"local_root_span_id", "local root span id"},
+    {PPROF_LABEL_SPAN, "span id"},
+    {PPROF_LABEL_ROOT_SPAN, "local root span id"},
 };
 
 

@@ -15,6 +15,13 @@
 #define PPROF_LABEL_NAME_SIZE (NPROF_LABEL_NAME_MAX + 2)
 
 
+/* Labels of samples that are in no set of labels: the name of the thread; and of
+   the work of a span its id, twice, as numbers. */
+#define PPROF_LABEL_THREAD "thread"
+#define PPROF_LABEL_SPAN "span_id"
+#define PPROF_LABEL_ROOT_SPAN "local_root_span_id"
+
+
 enum pprof_label_names {
     /* As they are: `go tool pprof` takes any. */
     PPROF_NAMES_PLAIN = 0,

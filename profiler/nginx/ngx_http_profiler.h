@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 
 #include "ngx_profiler.h"
+#include "profile_query.h"
 
 
 typedef struct {
@@ -175,15 +176,10 @@ ngx_int_t ngx_http_profiler_stall(ngx_http_request_t *r);
    them take a 404 for an error */
 ngx_int_t ngx_http_profiler_foreign(ngx_http_request_t *r);
 
-/* what the window is of, besides seconds; what is wrong with it, or NULL */
-const char *ngx_http_profiler_window(ngx_http_request_t  *r,
-                                     struct nprof_window *window);
-
-/* the arguments of profiles that are no windows unless seconds, else 0, are
-   given; what is wrong with them, or NULL */
-const char *ngx_http_profiler_check_args(ngx_http_request_t *r,
-                                         ngx_uint_t         *debug,
-                                         ngx_uint_t         *seconds);
+/* what the request's query asks for; what is wrong with it, or NULL */
+const char *ngx_http_profiler_query(ngx_http_request_t     *r,
+                                    enum profile_query_form form,
+                                    struct profile_query   *query);
 
 /* one of what is not collected; options are of enum nprof_profile_option */
 ngx_int_t ngx_http_profiler_empty(ngx_http_request_t *r,

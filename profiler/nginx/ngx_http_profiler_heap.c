@@ -17,37 +17,31 @@ static ngx_int_t
 ngx_http_profiler_heap_profile(ngx_http_request_t *r, ngx_uint_t options,
                                ngx_str_t *total, ngx_str_t *delta)
 {
-    ngx_str_t          *type, *filename;
-    ngx_uint_t          debug, seconds;
-    const char         *wrong;
-    struct nprof_window window;
+    ngx_str_t           *type, *filename;
+    const char          *wrong;
+    struct profile_query query;
 
-    wrong = ngx_http_profiler_window(r, &window);
-
-    if (wrong == NULL) {
-        wrong = ngx_http_profiler_check_args(r, &debug, &seconds);
-    }
+    wrong = ngx_http_profiler_query(r, PROFILE_QUERY_TOTAL, &query);
 
     if (wrong) {
         return ngx_http_profiler_send_error(r, NGX_HTTP_BAD_REQUEST, wrong);
     }
 
-    window.whole = !seconds && !window.to_ns;
-    window.options = debug ? NPROF_AS_TEXT : options;
+    query.window.options = query.debug ? NPROF_AS_TEXT : options;
 
-    type = debug ? &ngx_http_profiler_plain : &ngx_http_profiler_octets;
-    filename = debug ? NULL : window.whole ? total : delta;
+    type = query.debug ? &ngx_http_profiler_plain : &ngx_http_profiler_octets;
+    filename = query.debug ? NULL : query.window.whole ? total : delta;
 
     if (r->method == NGX_HTTP_HEAD) {
         return ngx_http_profiler_send_header(r, type, filename);
     }
 
     if (!ngx_profiler_worker_collects(NPROF_JOB_HEAP)) {
-        return ngx_http_profiler_heap_empty(r, &window, filename);
+        return ngx_http_profiler_heap_empty(r, &query.window, filename);
     }
 
-    return ngx_http_profiler_run_window(r, NPROF_JOB_HEAP, &window, seconds,
-                                        type, filename);
+    return ngx_http_profiler_run_window(r, NPROF_JOB_HEAP, &query.window,
+                                        query.seconds, type, filename);
 }
 
 

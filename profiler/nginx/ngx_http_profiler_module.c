@@ -12,7 +12,9 @@ typedef struct {
     ngx_str_t  name;
     ngx_uint_t methods;
     ngx_int_t (*handler)(ngx_http_request_t *r);
-    const char *about;
+    /* whose stacks the index counts; NPROF_PROFILES: none's */
+    enum nprof_job_kind kind;
+    const char         *about;
 } ngx_http_profiler_path_t;
 
 
@@ -87,79 +89,94 @@ static ngx_http_profiler_path_t  ngx_http_profiler_paths[] = {
     { ngx_string("ui"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_ui,
+      NPROF_PROFILES,
       "flame graphs and comparisons, in the browser" },
 
     { ngx_string("profile"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_cpu,
+      NPROF_JOB_CPU,
       "CPU of all workers over ?seconds=N (30)" },
 
     { ngx_string("wall"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_wall,
+      NPROF_JOB_WALL,
       "where threads spend time, running or not, over ?seconds=N (30)" },
 
     { ngx_string("stall"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_stall,
+      NPROF_JOB_STALL,
       "what held event loops up, over ?seconds=N (30)" },
 
     { ngx_string("heap"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_heap,
+      NPROF_JOB_HEAP,
       "memory in use of all workers; what was allocated over ?seconds=N" },
 
     { ngx_string("allocs"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_allocs,
+      NPROF_JOB_HEAP,
       "the same, allocations first: all since the start" },
 
     { ngx_string("symbol"),
       NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_POST,
       ngx_http_profiler_symbol,
+      NPROF_PROFILES,
       "names of the addresses in a POST, 0xADDR+0xADDR" },
 
     { ngx_string("cmdline"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_cmdline,
+      NPROF_PROFILES,
       "the command line, NUL between arguments" },
 
     { ngx_string("status"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_status,
+      NPROF_PROFILES,
       "what the profiler counts, as JSON; ?format=prometheus" },
 
     /* with what is below it */
     { ngx_string("store"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_store,
+      NPROF_PROFILES,
       "profiles of the past that profiler_store keeps" },
 
     /* empty, and not listed */
     { ngx_string("block"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_foreign,
+      NPROF_PROFILES,
       NULL },
 
     { ngx_string("mutex"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_foreign,
+      NPROF_PROFILES,
       NULL },
 
     { ngx_string("goroutine"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_foreign,
+      NPROF_PROFILES,
       NULL },
 
     { ngx_string("threadcreate"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_foreign,
+      NPROF_PROFILES,
       NULL },
 
     /* of Go's fgprof: for an exact location of that name, and not listed */
     { ngx_string("fgprof"),
       NGX_HTTP_GET|NGX_HTTP_HEAD,
       ngx_http_profiler_wall,
+      NPROF_JOB_WALL,
       NULL }
 };
 
@@ -168,6 +185,7 @@ static ngx_http_profiler_path_t  ngx_http_profiler_index_path = {
     ngx_null_string,
     NGX_HTTP_GET|NGX_HTTP_HEAD,
     ngx_http_profiler_index,
+    NPROF_PROFILES,
     NULL
 };
 
@@ -470,31 +488,48 @@ ngx_http_profiler_redirect(ngx_http_request_t *r)
 }
 
 
+/* A row of the index: as Go's, with the number of different stacks first. */
+static u_char *
+ngx_http_profiler_index_row(u_char *p, u_char *last,
+                            ngx_http_profiler_path_t *path)
+{
+    uint64_t                    stacks;
+    const struct nprof_library *library;
+
+    library = ngx_profiler_library();
+    p = ngx_slprintf(p, last, "<tr><td>");
+
+    if (path->kind != NPROF_PROFILES) {
+        stacks = library ? library->stacks(path->kind) : 0;
+        p = ngx_slprintf(p, last, "%uL", stacks);
+    }
+
+    return ngx_slprintf(p, last,
+                        "</td><td><a href=\"%V\">%V</a></td><td>%s</td></tr>\n",
+                        &path->name, &path->name, path->about);
+}
+
+
 static ngx_int_t
 ngx_http_profiler_index(ngx_http_request_t *r)
 {
-    u_char                   *p, *last;
-    ngx_uint_t                i;
-    u_char                    page[2048];
-    ngx_http_profiler_path_t *path;
+    u_char    *p, *last;
+    ngx_uint_t i;
+    u_char     page[4096];
 
     last = page + sizeof(page);
     p = ngx_slprintf(page, last,
                      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>"
                      "<title>/debug/pprof/</title></head>\n<body>\n"
-                     "<h1>Profiles of nginx worker %P</h1>\n<table>\n",
+                     "<h1>Profiles of nginx worker %P</h1>\n<table>\n"
+                     "<tr><th>Stacks</th><th>Profile</th><th></th></tr>\n",
                      ngx_pid);
 
     for (i = 0; i < NGX_HTTP_PROFILER_PATHS; i++) {
-        path = &ngx_http_profiler_paths[i];
-
-        if (path->about == NULL) {
-            continue;
+        if (ngx_http_profiler_paths[i].about) {
+            p = ngx_http_profiler_index_row(p, last,
+                                            &ngx_http_profiler_paths[i]);
         }
-
-        p = ngx_slprintf(p, last,
-                         "<tr><td><a href=\"%V\">%V</a></td><td>%s</td></tr>\n",
-                         &path->name, &path->name, path->about);
     }
 
     p = ngx_slprintf(p, last, "</table>\n</body>\n</html>\n");

@@ -47,6 +47,10 @@ ngx_http_profiler_store(ngx_http_request_t *r)
         return ngx_http_profiler_redirect(r);
     }
 
+    if (r->method == NGX_HTTP_HEAD && name->len == 0) {
+        return ngx_http_profiler_send_header(r, &ngx_http_profiler_page, NULL);
+    }
+
     if (!ngx_profiler_worker_running()) {
         return ngx_http_profiler_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                             "the profiler does not run");

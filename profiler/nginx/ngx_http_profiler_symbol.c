@@ -13,6 +13,7 @@
 
 static void      ngx_http_profiler_symbol_body(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_symbol_run(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_symbol_refuse(ngx_http_request_t *r);
 
 
 static u_char ngx_http_profiler_symbols[] = "num_symbols: 1\n";
@@ -30,7 +31,9 @@ ngx_http_profiler_symbol(ngx_http_request_t *r)
     }
 
     if (r->headers_in.content_length_n > NGX_HTTP_PROFILER_SYMBOL_MAX) {
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        rc = ngx_http_discard_request_body(r);
+
+        return rc == NGX_OK ? ngx_http_profiler_symbol_refuse(r) : rc;
     }
 
     rc = ngx_http_read_client_request_body(r, ngx_http_profiler_symbol_body);
@@ -102,7 +105,7 @@ ngx_http_profiler_symbol_run(ngx_http_request_t *r)
     }
 
     if (size > NGX_HTTP_PROFILER_SYMBOL_MAX) {
-        return NGX_HTTP_REQUEST_ENTITY_TOO_LARGE;
+        return ngx_http_profiler_symbol_refuse(r);
     }
 
     if (size == 0 || !ngx_profiler_worker_running()) {
@@ -126,4 +129,12 @@ ngx_http_profiler_symbol_run(ngx_http_request_t *r)
 
     return ngx_http_profiler_run(r, NPROF_JOB_SYMBOL, &input,
                                  &ngx_http_profiler_plain, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_profiler_symbol_refuse(ngx_http_request_t *r)
+{
+    return ngx_http_profiler_send_error(r, NGX_HTTP_REQUEST_ENTITY_TOO_LARGE,
+                                        "more than 1 MiB of addresses");
 }

@@ -285,8 +285,8 @@ value_cut(struct label_text value)
 {
     value.len = strnlen(value.data, value.len);
 
-    if (value.len > LABEL_VALUE_MAX) {
-        value.len = LABEL_VALUE_MAX;
+    if (value.len > NPROF_LABEL_VALUE_MAX) {
+        value.len = NPROF_LABEL_VALUE_MAX;
 
         while (value.len > 0 && (value.data[value.len] & 0xc0) == 0x80) {
             value.len--;

@@ -38,9 +38,6 @@
 #define LABEL_BYTES (512 * 1024)
 #define LABEL_BYTES_OF_REQUESTS (384 * 1024)
 
-/* The most of a value, bytes; a longer one is cut. */
-#define LABEL_VALUE_MAX 127
-
 /* Labels of a set. */
 #define LABELS_MAX 16
 

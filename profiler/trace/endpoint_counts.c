@@ -13,7 +13,7 @@
 #include "endpoint_counts.h"
 
 
-#define TEXT_SIZE (LABEL_VALUE_MAX + 1)
+#define TEXT_SIZE (NPROF_LABEL_VALUE_MAX + 1)
 
 
 enum {

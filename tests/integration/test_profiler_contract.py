@@ -44,6 +44,7 @@ OTHERS = [
     ("", "text/html; charset=utf-8"),
     ("goroutine?debug=1", TEXT),
     ("heap?debug=2", TEXT),
+    ("heap?debug=-1", TEXT),
     ("cmdline", TEXT),
     ("symbol", TEXT),
     ("status", "application/json"),
@@ -59,6 +60,13 @@ ERRORS = [
     ("heap?seconds=1&debug=1", 400), ("status?format=xml", 400),
     ("profile?worker=x", 400), ("profile?worker=1", 404),
     ("profile?last=x", 400), ("profile?from=1&to=2", 404),
+    ("profile?last=60s&to=5", 400), ("heap?last=2d", 400),
+    ("mutex?worker=x", 400), ("heap?seconds=1&debug=-1", 400),
+    ("profile?label.=x", 400), ("wall?label.a=%00", 400),
+    ("stall?label.a=%2", 400), ("heap?label.a%zz=b", 400),
+    ("allocs?label.a=1&label.a=2", 400), ("block?label.=x", 400),
+    (f"profile?label.{'a' * 64}=b", 400), (f"heap?label.a={'b' * 128}", 400),
+    ("profile?" + "&".join(f"label.{i}=" for i in range(17)), 400),
 ]
 
 
@@ -116,6 +124,30 @@ def test_errors(served, path, status):
     assert answer.headers["Content-Type"] == TEXT
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert len(answer.text.splitlines()) == 1
+
+
+def test_a_symbol_request_that_is_too_long(served):
+    """The limit of bodies is above ours there: the error is ours, too."""
+    answer = served.post("/debug/pprof/symbol", b"+" * (2**20 + 1))
+    assert answer.status == 413
+    assert answer.headers["X-Go-Pprof"] == "1"
+    assert answer.headers["Content-Type"] == TEXT
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert served.post("/debug/pprof/symbol", b"+" * 2**20).status == 200
+
+
+def test_the_index_counts_the_stacks_of_all_workers(served):
+    def counts():
+        page = served.get("/debug/pprof/").text
+        return {name: number for number, name in re.findall(
+            r'<tr><td>(\d*)</td><td><a href="(\w+)">', page)}
+
+    assert {"profile", "wall", "stall", "heap", "allocs", "symbol", "cmdline",
+            "status", "store", "ui"} == set(counts())
+    wait_until(lambda: int(counts()["wall"]) > 0, "stacks are counted")
+    # not collected there, and no profiles
+    assert counts()["heap"] == counts()["allocs"] == "0"
+    assert counts()["symbol"] == counts()["ui"] == ""
 
 
 def test_a_scrape_as_alloy_and_parca_do_it(served):

@@ -131,17 +131,17 @@ Test(label_set, what_is_no_label_changes_nothing)
 
 Test(label_set, long_values_are_cut_between_characters)
 {
-    char                value[LABEL_VALUE_MAX + 100];
+    char                value[NPROF_LABEL_VALUE_MAX + 100];
     const struct label *label;
 
     memset(value, 'v', sizeof(value));
-    memcpy(value + LABEL_VALUE_MAX - 1, "\xc3\xa4", 2);
+    memcpy(value + NPROF_LABEL_VALUE_MAX - 1, "\xc3\xa4", 2);
 
     label = label_set_first(
         label_set_with(LABEL_SET_NONE, text("a"),
                        (struct label_text){value, sizeof(value)}, true));
 
-    cr_assert_eq(strlen(label->value), LABEL_VALUE_MAX - 1);
+    cr_assert_eq(strlen(label->value), NPROF_LABEL_VALUE_MAX - 1);
 }
 
 
@@ -190,7 +190,7 @@ Test(label_set, room_is_bounded)
 /* The same of long values, which run out of bytes before they run out of sets. */
 Test(label_set, room_for_texts_is_kept_from_requests)
 {
-    char     value[LABEL_VALUE_MAX + 1], name[NPROF_LABEL_NAME_MAX + 1];
+    char     value[NPROF_LABEL_VALUE_MAX + 1], name[NPROF_LABEL_NAME_MAX + 1];
     uint32_t set, i;
 
     set = LABEL_SET_NONE;
