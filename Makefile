@@ -53,6 +53,7 @@ help:
 	@echo 'make test-asan    what runs under AddressSanitizer and UBSan'
 	@echo 'make test-tsan    what runs under ThreadSanitizer'
 	@echo 'make fuzz         the fuzz targets, FUZZ_SECONDS each (clang-14)'
+	@echo 'make fuzz-short   the same, FUZZ_RUNS runs each'
 	@echo 'make web          the page of <endpoint>/ui alone'
 	@echo 'make bench        the benchmarks'
 	@echo 'make format       format all C and C++ sources'
@@ -314,10 +315,13 @@ $(BUILD)/tsan-unit/%: $(OBJ)/tsan-unit/%.o $(BUILD)/libtested.a
 	    -lpthread -ldl -lm
 
 
-# Fuzz targets: libFuzzer, so clang; `make fuzz FUZZ_SECONDS=600` runs each
+# Fuzz targets: libFuzzer, so clang; `make fuzz FUZZ_SECONDS=600` runs each.
+# `make fuzz-short` is of test.sh: each replays its corpus (tests/fuzz/corpus),
+# and goes on from there for so many runs, the same ones each time.
 
 FUZZ_CC ?= clang-14
 FUZZ_SECONDS ?= 30
+FUZZ_RUNS ?= 20000
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*_fuzz.c))
 
 $(BUILD)/fuzz/number_parse_fuzz: count/number_parse.c count/number_parse.h \
@@ -330,20 +334,37 @@ $(BUILD)/fuzz/stack_parcel_fuzz: \
     $(addprefix profiler/instance/,parcel_reader.c stack_merge.c window_base.c \
         module_registry.c) profiler/sample/label_set.c \
     $(addprefix profiler/symbolize/,block_arena.c id_table.c string_pool.c) \
-    profiler/unwind/module_file.c
+    profiler/unwind/module_file.c profiler/unwind/build_id_notes.c
+
+$(BUILD)/fuzz/profile_query_fuzz: profiler/nginx/profile_query.c \
+                                profiler/nginx/profile_query.h profiler/nprof.h
+
+$(BUILD)/fuzz/store_file_fuzz: $(wildcard profiler/encode/gzip_unpack.[ch])
+$(BUILD)/fuzz/store_file_fuzz: FUZZ_LIBS := -lz
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=c11 $(WARN) $(WARN_C) -g -O1 -D_GNU_SOURCE -I. \
-	    -fsanitize=fuzzer,address,undefined -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+	$(FUZZ_CC) -std=c11 $(WARN) $(WARN_C) -g -O1 -D_GNU_SOURCE -I. -Iprofiler \
+	    -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+	    -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 
 fuzz: $(FUZZERS:%=$(BUILD)/fuzz/%)
 	@for f in $(FUZZERS); do \
 	    mkdir -p $(BUILD)/fuzz/corpus/$$f && \
 	    $(BUILD)/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -max_len=4096 \
-	        -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$f || exit 1; \
+	        -artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$$f \
+	        tests/fuzz/corpus/$$f || exit 1; \
 	done
-.PHONY: fuzz
+
+fuzz-short: $(FUZZERS:%=$(BUILD)/fuzz/%)
+	@for f in $(FUZZERS); do \
+	    rm -rf $(BUILD)/fuzz/short/$$f && mkdir -p $(BUILD)/fuzz/short/$$f && \
+	    $(BUILD)/fuzz/$$f -runs=$(FUZZ_RUNS) -seed=1 -max_len=4096 \
+	        -verbosity=0 -artifact_prefix=$(BUILD)/fuzz/ \
+	        $(BUILD)/fuzz/short/$$f tests/fuzz/corpus/$$f || exit 1; \
+	    echo "$$f: $(FUZZ_RUNS) runs"; \
+	done
+.PHONY: fuzz fuzz-short
 
 test:
 	./test.sh

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Builds, and runs all tests: unit tests (Criterion), integration tests (pytest,
-# a real nginx, real HTTP) and what `make lint` checks.
+# Builds, and runs all tests: unit tests (Criterion), short runs of the fuzz
+# targets, integration tests (pytest, a real nginx, real HTTP) and what `make
+# lint` checks.
 #
 # Usage: ./test.sh [--long]    --long: the full numbers, not those of minutes
 #
@@ -103,6 +104,27 @@ unit_tests() {
         run_unit "$program" "$name"
         count_criterion "$name" $?
     done
+}
+
+have_fuzzer() {
+    echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return !d && n; }' |
+        clang-14 -x c -fsanitize=fuzzer -o "$logs/have-fuzzer" - > /dev/null 2>&1
+}
+
+# What reads a stranger's bytes: its corpus, and a fixed number of runs from it.
+fuzz_tests() {
+    say "make fuzz-short (log: $logs/fuzz.log)"
+    if ! have_fuzzer; then
+        skip "no clang-14 with libFuzzer: no parser is fuzzed"
+        return
+    fi
+    if nice make BUILD="$BUILD" fuzz-short > "$logs/fuzz.log" 2>&1; then
+        passed=$((passed + $(grep -c ' runs$' "$logs/fuzz.log")))
+    else
+        tail -n 40 "$logs/fuzz.log"
+        note_failure "make fuzz-short"
+        failed=$((failed + 1))
+    fi
 }
 
 # Adds up one attribute of the <testsuite> elements of a pytest report.
@@ -243,6 +265,7 @@ go_is_recent || skip "no Go 1.24 or later: profiles are not read by go tool ppro
     skip "no Node.js 18 with npm and its packages: no page is built or tested"
 find_k6
 unit_tests
+fuzz_tests
 integration_tests
 lint
 finish
