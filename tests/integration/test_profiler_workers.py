@@ -4,6 +4,7 @@ import concurrent.futures
 import math
 import os
 import random
+import re
 import signal
 import threading
 import time
@@ -115,10 +116,15 @@ def test_one_worker_by_its_pid(nginx):
         assert answer.headers["X-Go-Pprof"] == "1"
 
 
+def instance_of(nginx):
+    return nginx.get("/debug/pprof/status").json()["instance"]
+
+
 def test_a_stopped_worker_is_left_out(nginx):
     configure(nginx, 2)
     nginx.start()
     stopped, other = nginx.workers()
+    assert instance_of(nginx)["answers_missing"] == 0
     os.kill(stopped, signal.SIGSTOP)
     try:
         # a connection that it has accepted would wait for it
@@ -137,6 +143,12 @@ def test_a_stopped_worker_is_left_out(nginx):
         f"/debug/pprof/wall?seconds=1&worker={stopped}"))
     assert alone.total(1) > 0
     assert alive(other)
+    missing = instance_of(nginx)["answers_missing"]
+    assert missing > 0
+    found = re.search(r"^nginx_profiler_answers_missing_total (\d+)$", nginx.get(
+        "/debug/pprof/status?format=prometheus").text, re.M)
+    assert int(found.group(1)) >= missing
+    assert instance_of(nginx)["workers_lost"] == 0
 
 
 def test_stopped_workers_take_no_more_time_than_one(nginx):
@@ -242,6 +254,9 @@ def test_a_killed_worker_is_logged_and_nothing_goes_down(nginx):
     wait_until(lambda: len(nginx.workers()) == 2
                and victim not in nginx.workers(), "a new worker")
     nginx.wait_log(f"worker {victim} ended without leaving what it had counted")
+    assert instance_of(nginx)["workers_lost"] == 1
+    assert ("nginx_profiler_workers_lost_total 1\n" in nginx.get(
+        "/debug/pprof/status?format=prometheus").text)
     for query in ("seconds=1", "last=1m"):
         profile = profile_of(nginx.get(f"/debug/pprof/profile?{query}"))
         assert all(value >= 0 for _, _, values in profile.samples
