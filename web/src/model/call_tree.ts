@@ -9,6 +9,7 @@
 
 import type { Selection } from "./sample_selection";
 import type { Sum } from "./sampling_noise";
+import { sorted, type Steps } from "./slices";
 
 /*
  * What of a stack makes a path from the root:
@@ -97,19 +98,21 @@ export class CallTree {
         this.firstChild[parent] = node;
     }
 
-    addUp(scale: Scale): void {
+    *addUp(scale: Scale): Steps<void> {
         for (const side of [0, 1] as const) {
             this.totals[side].set(this.self[side]);
             const by = side === 0 ? scale.a : scale.b;
             for (let node = 0; node < this.size; node++) {
                 this.weight[node]! += Math.max(0, this.self[side][node]! * by);
             }
+            yield;
             for (let node = this.size - 1; node > ROOT; node--) {
                 const parent = this.parent[node]!;
                 this.totals[side][parent]! += this.totals[side][node]!;
                 this.events[side][parent]! += this.events[side][node]!;
                 this.squares[side][parent]! += this.squares[side][node]!;
             }
+            yield;
         }
         for (let node = this.size - 1; node > ROOT; node--) {
             this.weight[this.parent[node]!]! += this.weight[node]!;
@@ -130,23 +133,40 @@ interface Path {
     readonly squares: number;
 }
 
-export function buildTree(selections: readonly (Selection | null)[],
-                          direction: Direction, scale: Scale,
-                          focus = NONE): CallTree {
-    const paths = selections.flatMap((selection, side) => (selection === null ? []
-        : pathsOf(selection, side as 0 | 1, direction, focus)));
-    paths.sort(comparePaths);
+/* Paths between two yields. */
+const SOME = 1024;
+
+export function* buildTree(selections: readonly (Selection | null)[],
+                           direction: Direction, scale: Scale,
+                           focus = NONE): Steps<CallTree> {
+    const found: Path[] = [];
+    for (const [side, selection] of selections.entries()) {
+        if (selection !== null) {
+            yield* addPaths(found, selection, side as 0 | 1, direction, focus);
+        }
+    }
+    const paths = yield* sorted(found, comparePaths);
+    /* how many frames a path has in common with the one before it */
+    const shared = new Int32Array(paths.length);
     let size = 1;
-    const shared = paths.map((path, i) => {
-        const common = i === 0 ? 0 : sharedLength(paths[i - 1]!, path);
-        size += path.length - common;
-        return common;
-    });
+    for (const [i, path] of paths.entries()) {
+        shared[i] = i === 0 ? 0 : sharedLength(paths[i - 1]!, path);
+        size += path.length - shared[i]!;
+        if (i % SOME === 0) {
+            yield;
+        }
+    }
     const tree = new CallTree(size);
+    yield* putPaths(tree, paths, shared);
+    yield* tree.addUp(scale);
+    return tree;
+}
+
+function* putPaths(tree: CallTree, paths: readonly Path[], shared: Int32Array): Steps<void> {
     /* the nodes of the path before, by depth */
     const nodes = [ROOT];
     let next = 1;
-    paths.forEach((path, i) => {
+    for (const [i, path] of paths.entries()) {
         for (let at = shared[i]!; at < path.length; at++) {
             tree.put(next, nodes[at]!, frameAt(path, at));
             nodes[at + 1] = next++;
@@ -155,24 +175,26 @@ export function buildTree(selections: readonly (Selection | null)[],
         tree.self[path.side][end]! += path.value;
         tree.events[path.side][end]! += path.events;
         tree.squares[path.side][end]! += path.squares;
-    });
-    tree.addUp(scale);
-    return tree;
+        if (i % SOME === 0) {
+            yield;
+        }
+    }
 }
 
-function pathsOf({ profile, values, events, squares }: Selection, side: 0 | 1,
-                 direction: Direction, focus: number): Path[] {
+function* addPaths(paths: Path[], { profile, values, events, squares }: Selection, side: 0 | 1,
+                   direction: Direction, focus: number): Steps<void> {
     const { stacks, starts } = profile;
-    const paths: Path[] = [];
     for (let i = 0; i < profile.size; i++) {
-        const value = values[i]!;
         const start = starts[i]!;
         const end = starts[i + 1]!;
         const add = (from: number, step: 1 | -1, length: number): void => {
-            paths.push({ stacks, from, step, length, side, value,
+            paths.push({ stacks, from, step, length, side, value: values[i]!,
                          events: events[i]!, squares: squares[i]! });
         };
-        if (value === 0) {
+        if (i % SOME === 0) {
+            yield;
+        }
+        if (values[i] === 0) {
             continue;
         }
         if (direction === "callees") {
@@ -188,7 +210,6 @@ function pathsOf({ profile, values, events, squares }: Selection, side: 0 | 1,
             }
         }
     }
-    return paths;
 }
 
 function frameAt({ stacks, from, step }: Path, at: number): number {

@@ -5,8 +5,9 @@
 
 import type { FrameTable } from "./frame_table";
 import { type FunctionValues, functionValues } from "./function_table";
-import { type Selection, wholeOf } from "./sample_selection";
+import { type Selection, unitOf, wholeOf } from "./sample_selection";
 import { isSignificant, type Sum } from "./sampling_noise";
+import type { Steps } from "./slices";
 
 export const BASES = ["request", "second", "share", "absolute"] as const;
 export type Basis = (typeof BASES)[number];
@@ -39,6 +40,9 @@ export interface Difference {
 
 /* Why two selections can't be compared on that basis, or null if they can. */
 export function obstacle(basis: Basis, a: Selection, b: Selection): string | null {
+    if (basis !== "share" && unitOf(a) !== unitOf(b)) {
+        return `A is in ${unitOf(a) || "no unit"}, B in ${unitOf(b) || "no unit"}`;
+    }
     if (basis === "request") {
         if (a.requests === null || b.requests === null) {
             return a.profile.requests.all > 0 && b.profile.requests.all > 0
@@ -108,10 +112,15 @@ function changeOf(a: number, b: number): Verdict {
     return b > a ? "more" : "less";
 }
 
+/* Functions between two yields: chance takes microseconds to compute. */
+const SOME = 64;
+
 /* All functions that either has, the largest change of self first. */
-export function comparedFunctions(comparison: Comparison): ComparedFunction[] {
+export function* comparedFunctions(comparison: Comparison): Steps<ComparedFunction[]> {
     const a = functionValues(comparison.a);
+    yield;
     const b = functionValues(comparison.b);
+    yield;
     const found: ComparedFunction[] = [];
     const self = ({ self, selfSquares }: FunctionValues, frame: number): Sum =>
         ({ value: self[frame]!, squares: selfSquares[frame]! });
@@ -120,6 +129,9 @@ export function comparedFunctions(comparison: Comparison): ComparedFunction[] {
     for (let frame = 0; frame < a.total.length; frame++) {
         if (a.total[frame] === 0 && b.total[frame] === 0) {
             continue;
+        }
+        if (found.length % SOME === 0) {
+            yield;
         }
         found.push({
             frame,

@@ -30,6 +30,16 @@ export function readEmbedded(document: Document): EmbeddedProfile[] {
     const list = text == null ? [] : JSON.parse(text) as Written[];
     return list.map(({ title, file, requests, data }, i) => ({
         id: `inside:${i + 1}`, title, fileName: file, requests: requests ?? 0,
-        bytes: Uint8Array.from(atob(data), character => character.charCodeAt(0)),
+        bytes: bytesOf(data),
     }));
+}
+
+/* Uint8Array.from() would take ten times as long for a long text. */
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+    const text = atob(base64);
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < text.length; i++) {
+        bytes[i] = text.charCodeAt(i);
+    }
+    return bytes;
 }

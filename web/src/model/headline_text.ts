@@ -5,10 +5,10 @@
 import type { Basis, Comparison, Difference, Headline } from "./comparison";
 import { formatFactor, formatShare, formatValue } from "./value_format";
 
-const WHAT: Readonly<Record<string, string>> = {
-    cpu: "CPU", wall: "wall time", delay: "stall",
-    alloc_space: "allocation", inuse_space: "memory in use",
-};
+const WHAT: ReadonlyMap<string, string> = new Map([
+    ["cpu", "CPU"], ["wall", "wall time"], ["delay", "stall"],
+    ["alloc_space", "allocation"], ["inuse_space", "memory in use"],
+]);
 
 const PER: Readonly<Record<Basis, string>> = {
     request: " per request", second: " per second", share: "", absolute: "",
@@ -54,7 +54,7 @@ function changeText(comparison: Comparison, { a, b, verdict }: Difference): stri
 /* " of CPU per request" */
 function quantity(comparison: Comparison): string {
     const { basis } = comparison;
-    const what = WHAT[comparison.a.profile.types[comparison.a.type]!.name];
+    const what = WHAT.get(comparison.a.profile.types[comparison.a.type]!.name);
     return what === undefined ? PER[basis] : ` of ${what}${PER[basis]}`;
 }
 

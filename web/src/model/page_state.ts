@@ -37,11 +37,21 @@ export interface PageState {
     readonly query: string;
     /* names of functions from the root to the one that is zoomed to */
     readonly zoom: readonly string[];
-    /* "library name" of the function of the sandwich */
+    /* focusKey() of the function of the sandwich */
     readonly focus: string;
     readonly sort: SortState;
     readonly colour: Colour;
     readonly theme: Theme;
+}
+
+/* By which the state names a function: "library", a tab, "name". */
+export function focusKey(library: string, name: string): string {
+    return `${library}\t${name}`;
+}
+
+export function readFocus(key: string): { readonly library: string; readonly name: string } {
+    const at = key.indexOf("\t");
+    return { library: key.slice(0, Math.max(at, 0)), name: key.slice(at + 1) };
 }
 
 const NO_SIDE: SideState = { source: "", filters: [] };

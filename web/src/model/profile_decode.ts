@@ -1,51 +1,50 @@
 /*
  * Reads profile.proto, gzipped or not. What comes in may be anybody's file: a
  * reference to what is not there, or a size beyond the bounds, is refused with
- * a message for the user.
+ * a message for the user. It is read in pieces, so that neither does one task
+ * take long, nor is all of it in memory as objects.
  */
 
-import { Profile as Message } from "pprof-format";
+import { type Location, Profile as Message, type Sample } from "pprof-format";
 import { FrameTable, libraryName } from "./frame_table";
+import { FIELD, joined, type MessageFields, ProfileError, splitMessage } from "./message_fields";
 import type { LabelSet, Profile, ValueType } from "./profile";
 import { requestCounts } from "./request_counts";
+import { inSlices, type Steps } from "./slices";
 
-const MAX_INFLATED = 512 * 1024 * 1024;
+/* Of a file, and of what is in it: a profile of real programs has some. */
+const MAX_BYTES = 128 * 1024 * 1024;
+const MAX_TYPES = 16;
+const MAX_FRAMES = 32 * 1024 * 1024;
 
-export class ProfileError extends Error {}
+const NO_PROFILE = "this is not a profile in pprof's format";
 
 export async function readProfile(bytes: Uint8Array<ArrayBuffer>,
                                   frames: FrameTable): Promise<Profile> {
     if (bytes.length === 0) {
         throw new ProfileError("the file is empty");
     }
-    const plain = isGzip(bytes) ? await inflate(bytes) : bytes;
-    await nextTask();
-    const message = parse(plain);
-    await nextTask();
-    return new Decoder(message, frames).decode();
+    checkSize(bytes.length);
+    return inSlices(decodeProfile(isGzip(bytes) ? await inflate(bytes) : bytes, frames));
 }
 
-export function decodeProfile(bytes: Uint8Array, frames: FrameTable): Profile {
-    return new Decoder(parse(bytes), frames).decode();
+export function* decodeProfile(bytes: Uint8Array, frames: FrameTable): Steps<Profile> {
+    const fields = yield* splitMessage(bytes);
+    return yield* new Decoder(fields, frames).decode();
 }
 
-/* Lets the browser draw and listen between two pieces of work. */
-export function nextTask(): Promise<void> {
-    return new Promise(resolve => { setTimeout(resolve); });
+export function checkSize(bytes: number): void {
+    if (bytes > MAX_BYTES) {
+        throw new ProfileError("the profile is larger than 128 MiB");
+    }
 }
 
 function parse(bytes: Uint8Array): Message {
-    let message: Message;
     try {
-        message = Message.decode(bytes);
+        return Message.decode(bytes);
     } catch {
-        throw new ProfileError("this is not a profile in pprof's format");
+        throw new ProfileError(NO_PROFILE);
     }
-    if (message.sampleType.length === 0) {
-        throw new ProfileError("this is not a profile in pprof's format: "
-            + "it has no sample types");
-    }
-    return message;
 }
 
 function isGzip(bytes: Uint8Array): boolean {
@@ -65,7 +64,7 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
                 break;
             }
             size += value.length;
-            if (size > MAX_INFLATED) {
+            if (size > MAX_BYTES) {
                 await reader.cancel();
                 break;
             }
@@ -74,20 +73,8 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     } catch {
         throw new ProfileError("the file is damaged: it does not unzip");
     }
-    if (size > MAX_INFLATED) {
-        throw new ProfileError("the profile is larger than 512 MiB");
-    }
-    return joined(chunks, size);
-}
-
-function joined(chunks: Uint8Array[], size: number): Uint8Array {
-    const all = new Uint8Array(size);
-    let at = 0;
-    for (const chunk of chunks) {
-        all.set(chunk, at);
-        at += chunk.length;
-    }
-    return all;
+    checkSize(size);
+    return joined(chunks);
 }
 
 /* An int64 of the message, which the parser gives as if it had no sign. */
@@ -95,48 +82,63 @@ function signed(value: number | bigint): number {
     return Number(typeof value === "bigint" ? BigInt.asIntN(64, value) : value);
 }
 
+/* An id as a key: as a number where that is exact, for the parser gives small
+   ones as numbers or not as it finds them. */
+function idOf(value: number | bigint): number | bigint {
+    const number = Number(value);
+    return Number.isSafeInteger(number) ? number : value;
+}
+
 class Decoder {
-    private readonly strings: string[];
+    private readonly strings: string[] = [];
+    private readonly message: Message;
     /* location id -> its frames, the outermost inlined call first */
-    private readonly locations = new Map<number, number[]>();
+    private readonly locations = new Map<number | bigint, readonly number[]>();
     private readonly labelIds = new Map<string, number>();
     private readonly labelSets: LabelSet[] = [];
 
-    constructor(private readonly message: Message,
+    constructor(private readonly fields: MessageFields,
                 private readonly frames: FrameTable) {
-        this.strings = message.stringTable.strings;
+        this.message = parse(fields.rest);
+        const types = this.message.sampleType.length;
+        if (types === 0) {
+            throw new ProfileError(`${NO_PROFILE}: it has no sample types`);
+        }
+        if (types > MAX_TYPES) {
+            throw new ProfileError("the profile has more than 16 sample types");
+        }
     }
 
-    decode(): Profile {
+    *decode(): Steps<Profile> {
         const { message } = this;
-        this.readLocations();
-        const samples = message.sample;
-        const starts = new Int32Array(samples.length + 1);
-        samples.forEach((sample, i) => {
-            const depth = sample.locationId.reduce<number>(
-                (sum, id) => sum + this.location(id).length, 0);
-            starts[i + 1] = starts[i]! + depth;
-        });
+        yield* this.readStrings();
+        yield* this.readLocations();
         const types = message.sampleType.map(type => this.valueType(type));
         const comments = message.comment.map(index => this.text(index));
         return {
+            ...yield* this.readSamples(types.length),
             frames: this.frames,
             types,
             defaultType: this.defaultType(types),
-            size: samples.length,
-            starts,
-            stacks: this.stacks(starts),
-            values: types.map((_, type) => this.values(type)),
-            labels: this.labels(),
+            size: this.fields.samples,
             labelSets: this.labelSets,
-            period: Number(message.period),
+            period: signed(message.period),
             periodType: message.periodType
                 ? this.valueType(message.periodType) : { name: "", unit: "" },
-            time: Number(message.timeNanos) / 1e6,
-            duration: Number(message.durationNanos) / 1e9,
+            time: signed(message.timeNanos) / 1e6,
+            duration: signed(message.durationNanos) / 1e9,
             requests: requestCounts(comments),
             comments,
         };
+    }
+
+    private *readStrings(): Steps<void> {
+        for (const piece of this.fields.pieces(FIELD.string)) {
+            for (const text of parse(piece).stringTable.strings) {
+                this.strings.push(text);
+            }
+            yield;
+        }
     }
 
     private text(index: number | bigint): string {
@@ -158,71 +160,95 @@ class Decoder {
         return index >= 0 ? index : types.length - 1;
     }
 
-    private readLocations(): void {
-        const functions = new Map(this.message.function.map(f => [Number(f.id), f]));
-        const mappings = new Map(this.message.mapping.map(m =>
-            [Number(m.id), libraryName(this.text(m.filename))]));
-        for (const location of this.message.location) {
-            const library = mappings.get(Number(location.mappingId)) ?? "";
-            const frames = location.line.map(line => {
-                const called = functions.get(Number(line.functionId));
-                if (called === undefined) {
-                    throw new ProfileError("the profile is damaged: it refers "
-                        + "to a function that it does not have");
-                }
-                return this.frames.intern(
-                    this.text(called.name) || "[unnamed]", library,
-                    this.text(called.filename));
-            });
-            if (frames.length === 0) {
-                frames.push(this.frames.intern(
-                    `0x${location.address.toString(16)}`, library, ""));
+    private *readLocations(): Steps<void> {
+        const functions = new Map<number | bigint, { name: string; file: string }>();
+        for (const piece of this.fields.pieces(FIELD.function)) {
+            for (const { id, name, filename } of parse(piece).function) {
+                functions.set(idOf(id), { name: this.text(name) || "[unnamed]",
+                                          file: this.text(filename) });
             }
-            this.locations.set(Number(location.id), frames.reverse());
+            yield;
+        }
+        const libraries = new Map<number | bigint, string>();
+        for (const piece of this.fields.pieces(FIELD.mapping)) {
+            for (const { id, filename } of parse(piece).mapping) {
+                libraries.set(idOf(id), libraryName(this.text(filename)));
+            }
+            yield;
+        }
+        for (const piece of this.fields.pieces(FIELD.location)) {
+            for (const location of parse(piece).location) {
+                const library = libraries.get(idOf(location.mappingId)) ?? "";
+                this.locations.set(idOf(location.id),
+                                   this.framesOf(location, library, functions));
+            }
+            yield;
         }
     }
 
-    private location(id: number | bigint): number[] {
-        const frames = this.locations.get(Number(id));
-        if (frames === undefined) {
-            throw new ProfileError("the profile is damaged: it refers to a "
-                + "location that it does not have");
+    private framesOf({ line, address }: Location, library: string,
+                     functions: ReadonlyMap<number | bigint, { name: string; file: string }>):
+    number[] {
+        if (line.length === 0) {
+            return [this.frames.intern(`0x${address.toString(16)}`, library, "")];
         }
-        return frames;
-    }
-
-    private stacks(starts: Int32Array): Int32Array {
-        const stacks = new Int32Array(starts[starts.length - 1]!);
-        this.message.sample.forEach((sample, i) => {
-            let at = starts[i]!;
-            for (let l = sample.locationId.length - 1; l >= 0; l--) {
-                for (const frame of this.location(sample.locationId[l]!)) {
-                    stacks[at++] = frame;
-                }
+        return line.map(({ functionId }) => {
+            const called = functions.get(idOf(functionId));
+            if (called === undefined) {
+                throw new ProfileError("the profile is damaged: it refers "
+                    + "to a function that it does not have");
             }
-        });
-        return stacks;
+            return this.frames.intern(called.name, library, called.file);
+        }).reverse();
     }
 
-    private values(type: number): Float64Array {
-        return Float64Array.from(this.message.sample,
-            sample => signed(sample.value[type] ?? 0));
-    }
-
-    private labels(): Int32Array {
-        return Int32Array.from(this.message.sample, sample => {
-            const set = sample.label.map((label): [string, string] =>
-                [this.text(label.key), this.labelText(label)])
-                .sort(([a], [b]) => (a < b ? -1 : 1));
-            const key = JSON.stringify(set);
-            let id = this.labelIds.get(key);
-            if (id === undefined) {
-                id = this.labelSets.length;
-                this.labelSets.push(new Map(set));
-                this.labelIds.set(key, id);
+    private *readSamples(types: number):
+    Steps<Pick<Profile, "starts" | "stacks" | "values" | "labels">> {
+        const { samples } = this.fields;
+        const starts = new Int32Array(samples + 1);
+        const labels = new Int32Array(samples);
+        const values = Array.from({ length: types }, () => new Float64Array(samples));
+        const stacks = new FrameList();
+        let i = 0;
+        for (const piece of this.fields.pieces(FIELD.sample)) {
+            for (const sample of parse(piece).sample) {
+                this.putStack(sample, stacks);
+                labels[i] = this.labelSet(sample);
+                values.forEach((column, type) => {
+                    column[i] = signed(sample.value[type] ?? 0);
+                });
+                starts[++i] = stacks.length;
             }
-            return id;
-        });
+            yield;
+        }
+        return { starts, labels, values, stacks: stacks.all() };
+    }
+
+    private putStack({ locationId }: Sample, stacks: FrameList): void {
+        for (let l = locationId.length - 1; l >= 0; l--) {
+            const frames = this.locations.get(idOf(locationId[l]!));
+            if (frames === undefined) {
+                throw new ProfileError("the profile is damaged: it refers to a "
+                    + "location that it does not have");
+            }
+            for (const frame of frames) {
+                stacks.push(frame);
+            }
+        }
+    }
+
+    /* Index of labelSets. */
+    private labelSet({ label }: Sample): number {
+        const set = label.map((one): [string, string] => [this.text(one.key), this.labelText(one)])
+            .sort(([a], [b]) => (a < b ? -1 : 1));
+        const key = JSON.stringify(set);
+        let id = this.labelIds.get(key);
+        if (id === undefined) {
+            id = this.labelSets.length;
+            this.labelSets.push(new Map(set));
+            this.labelIds.set(key, id);
+        }
+        return id;
     }
 
     private labelText(label: { str: number | bigint; num: number | bigint;
@@ -231,5 +257,31 @@ class Decoder {
             return this.text(label.str);
         }
         return `${signed(label.num)} ${this.text(label.numUnit)}`.trim();
+    }
+}
+
+/* The frames of all stacks, one after another. */
+class FrameList {
+    length = 0;
+    private frames = new Int32Array(4096);
+
+    push(frame: number): void {
+        if (this.length === this.frames.length) {
+            this.grow();
+        }
+        this.frames[this.length++] = frame;
+    }
+
+    all(): Int32Array {
+        return this.frames.slice(0, this.length);
+    }
+
+    private grow(): void {
+        if (this.length >= MAX_FRAMES) {
+            throw new ProfileError("the profile has more than 32 million frames");
+        }
+        const larger = new Int32Array(2 * this.length);
+        larger.set(this.frames);
+        this.frames = larger;
     }
 }

@@ -34,8 +34,8 @@ export const KINDS: readonly Kind[] = [
 export function otherKind(profile: Profile): Kind {
     const type = profile.types[profile.defaultType]!;
     const count = profile.types.find(t => t.unit === "count") ?? type;
-    return { id: type.name, title: type.name, value: type.name, count: count.name,
-             path: "", instant: false };
+    const title = type.name || "unnamed";
+    return { id: title, title, value: type.name, count: count.name, path: "", instant: false };
 }
 
 /* The kinds that a profile can be shown as. */

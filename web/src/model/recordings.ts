@@ -6,8 +6,9 @@
 
 import { type Endpoint, shellWord } from "./endpoint";
 import type { FrameTable } from "./frame_table";
+import { ProfileError } from "./message_fields";
 import type { Profile } from "./profile";
-import { nextTask, ProfileError, readProfile } from "./profile_decode";
+import { readProfile } from "./profile_decode";
 import { type Kind, KINDS, kindsOf } from "./profile_kind";
 import { formatClock, formatSeconds } from "./value_format";
 
@@ -43,6 +44,8 @@ export interface Recording {
     readonly has: (kind: Kind) => boolean;
     /* seconds that a fetch waits for a window to pass */
     readonly wait: number;
+    /* what has to be loaded first */
+    readonly after: Recording | undefined;
     readonly command: (kind: Kind) => string;
 }
 
@@ -85,14 +88,33 @@ export class Recordings {
         const profile = read.requests.all > 0 ? read
             : { ...read, requests: { all: requests, sets: [] } };
         const unique = this.free(id);
-        const recording = this.push(unique, title + unique.slice(id.length).replace(":", " "),
-                                    null, 0, () => `go tool pprof ${shellWord(fileName)}`);
+        const recording = this.push({
+            id: unique, title: title + unique.slice(id.length).replace(":", " "),
+            command: () => `go tool pprof ${fileWord(fileName)}`,
+        });
         for (const kind of kindsOf(profile)) {
             recording.loaded.set(kind.id, { profile, bytes, fileName });
         }
-        await nextTask();
         this.changed();
         return recording;
+    }
+
+    /* Ends what is on its way for none of those that are shown: a browser has but
+       six connections to a host, and nginx 64 profiles at work. Of those that
+       nginx can give again some are kept, not all of a page that is open for
+       weeks. */
+    keepFor(shown: readonly string[]): void {
+        const wanted = this.list.filter(({ id }) => shown.includes(id))
+            .flatMap(recording => [recording, recording.after]);
+        const others = this.list.filter(recording =>
+            recording.fetch !== null && !wanted.includes(recording));
+        for (const { loading } of others) {
+            loading.forEach(({ abort }) => abort.abort(NOT_SHOWN));
+        }
+        const old = others.filter(({ loaded }) => loaded.size > 0).slice(0, -KEPT);
+        const gone = new Set([...old, ...others.filter(({ loaded }) => loaded.size === 0)]);
+        this.list.splice(0, this.list.length,
+                         ...this.list.filter(recording => !gone.has(recording)));
     }
 
     /* Loads one kind unless it is there; if it is on its way, waits for that. */
@@ -128,8 +150,10 @@ export class Recordings {
             const fileName = `${kind.path}-${recording.id.replace(/\W+/g, "-")}.pb.gz`;
             recording.loaded.set(kind.id, { profile, bytes, fileName });
         } catch (reason) {
-            recording.errors.set(kind.id, abort.signal.aborted
-                ? "cancelled" : message(reason));
+            if (reason !== NOT_SHOWN) {
+                recording.errors.set(kind.id, abort.signal.aborted
+                    ? "cancelled" : message(reason));
+            }
         }
     }
 
@@ -142,11 +166,14 @@ export class Recordings {
             return undefined;
         }
         if (how === "store") {
-            return this.push(id, argument,
-                (_, signal) => endpoint.fetch(`store/${encodeURIComponent(argument)}`, signal), 0,
-                () => endpoint.command(`store/${encodeURIComponent(argument)}`));
+            const path = `store/${encodeURIComponent(argument)}`;
+            return this.push({
+                id, title: argument,
+                fetch: (_, signal) => endpoint.fetch(path, signal),
+                command: () => endpoint.command(path),
+            });
         }
-        const query = QUERIES[how];
+        const query = QUERIES.get(how);
         /* of one worker there is nothing but what it counts from now on */
         if (query === undefined || !(seconds > 0) || (worker !== undefined && how !== "live")) {
             return undefined;
@@ -160,14 +187,17 @@ export class Recordings {
             return [kind.path, ...(parameters.length > 0 ? [parameters.join("&")] : [])].join("?");
         };
         const of = worker === undefined ? "" : `, worker ${worker}`;
-        return this.push(id, query.title(seconds) + of,
-            async (kind, signal) => {
+        return this.push({
+            id, title: query.title(seconds) + of, after: last,
+            fetch: async (kind, signal) => {
                 await this.loadBefore(last, kind);
                 signal.throwIfAborted();
                 return endpoint.fetch(path(kind), signal);
             },
-            how === "live" ? seconds : 0, kind => endpoint.command(path(kind)),
-            kind => kind.path !== "" && (how !== "before" || !kind.instant));
+            wait: how === "live" ? seconds : 0,
+            command: kind => endpoint.command(path(kind)),
+            has: kind => kind.path !== "" && (how !== "before" || !kind.instant),
+        });
     }
 
     /* The latest of that window, made if there is none. */
@@ -186,11 +216,10 @@ export class Recordings {
         }
     }
 
-    private push(id: string, title: string, fetch: Recording["fetch"], wait: number,
-                 command: Recording["command"],
-                 has = (kind: Kind): boolean => fetch !== null && kind.path !== ""): Recording {
+    private push({ fetch = null, wait = 0, after, ...rest }: Made): Recording {
         const recording: Recording = {
-            id, title, fetch, wait, command, has,
+            has: kind => fetch !== null && kind.path !== "",
+            ...rest, fetch, wait, after,
             loaded: new Map(), loading: new Map(), errors: new Map(),
         };
         this.list.push(recording);
@@ -198,26 +227,36 @@ export class Recordings {
     }
 }
 
+/* What a recording is made of; the rest follows. */
+type Made = Pick<Recording, "id" | "title" | "command">
+    & Partial<Pick<Recording, "fetch" | "wait" | "after" | "has">>;
+
+/* Why a fetch was ended that nobody sees the end of. */
+const NOT_SHOWN = "not shown any more";
+
+/* Recordings of nginx that are kept though nothing shows them. */
+const KEPT = 20;
+
 interface Query {
     readonly title: (seconds: number) => string;
     /* start: of the last window of that length, Unix seconds */
     readonly parameters: (seconds: number, start: number) => string;
 }
 
-const QUERIES: Readonly<Record<string, Query>> = {
-    live: {
+const QUERIES: ReadonlyMap<string, Query> = new Map<string, Query>([
+    ["live", {
         title: seconds => `${formatSeconds(seconds)} from ${formatClock(Date.now())}`,
         parameters: seconds => `seconds=${seconds}`,
-    },
-    last: {
+    }],
+    ["last", {
         title: seconds => `last ${formatSeconds(seconds)}, at ${formatClock(Date.now())}`,
         parameters: seconds => `last=${seconds}s`,
-    },
-    before: {
+    }],
+    ["before", {
         title: seconds => `the ${formatSeconds(seconds)} before that`,
         parameters: (seconds, start) => `from=${start - seconds}&to=${start}`,
-    },
-};
+    }],
+]);
 
 /* By nginx's own clock, which the browser's may not agree with. */
 function startOf(last: Recording | undefined, kind: Kind, seconds: number): number {
@@ -247,7 +286,7 @@ export function pastIds(kind: Kind): string[] {
 export function pastTitle(id: string): string {
     const [how = "", seconds] = split(id);
     return how === "last" ? `last ${formatSeconds(Number(seconds))}`
-        : QUERIES[how]!.title(Number(seconds));
+        : QUERIES.get(how)!.title(Number(seconds));
 }
 
 /* The kinds to offer tabs for: those known, and what recordings have besides. */
@@ -265,14 +304,16 @@ export function offeredKinds(recordings: readonly Recording[]): Kind[] {
     return kinds;
 }
 
+/* A file's name that is not taken for an option. */
+function fileWord(name: string): string {
+    return shellWord(name.startsWith("-") ? `./${name}` : name);
+}
+
 function split(id: string): string[] {
     const at = id.indexOf(":");
     return [id.slice(0, at), id.slice(at + 1)];
 }
 
 export function message(reason: unknown): string {
-    if (reason instanceof ProfileError) {
-        return reason.message;
-    }
     return reason instanceof Error ? reason.message : String(reason);
 }

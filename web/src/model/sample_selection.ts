@@ -41,6 +41,10 @@ export function select(profile: Profile, type: number,
     };
 }
 
+export function unitOf({ profile, type }: Selection): string {
+    return profile.types[type]!.unit;
+}
+
 export function wholeOf({ total, totalSquares }: Selection): Sum {
     return { value: total, squares: totalSquares };
 }

@@ -20,13 +20,13 @@ const BYTES: readonly Step[] = [
     { from: 1, unit: "B" },
 ];
 
-const STEPS: Readonly<Record<string, readonly Step[]>> = {
-    nanoseconds: TIME,
-    bytes: BYTES,
-};
+/* A unit is anybody's text: "constructor" is none of an object's. */
+const STEPS: ReadonlyMap<string, readonly Step[]> = new Map([
+    ["nanoseconds", TIME], ["bytes", BYTES],
+]);
 
 export function formatValue(value: number, unit: string): string {
-    const steps = STEPS[unit];
+    const steps = STEPS.get(unit);
     if (steps === undefined) {
         return value === Math.round(value)
             ? formatCount(value) : threeDigits(value);

@@ -4,9 +4,10 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { type CallTree, type Direction, NONE, ROOT } from "../model/call_tree";
-import { difference, isMarker, type Verdict } from "../model/comparison";
+import { difference, type Verdict } from "../model/comparison";
+import { focusKey } from "../model/page_state";
 import { formatShare } from "../model/value_format";
-import { type Context, focusFrame, focusKey } from "./page_context";
+import type { Context } from "./page_context";
 import { FlameCanvas, type Picture } from "./flame_canvas";
 import { differencePaint, framePaint, type Paint } from "./flame_colours";
 
@@ -29,7 +30,7 @@ export class FlameViews {
     draw(context: Context): void {
         const { view } = context.state;
         if (view === "sandwich") {
-            const focus = this.focus();
+            const focus = focusOf(context);
             if (focus !== NONE) {
                 this.show("above", focus, true);
                 this.show("below", focus, false);
@@ -40,7 +41,7 @@ export class FlameViews {
     }
 
     private sandwich(context: Context): TemplateResult {
-        const focus = this.focus();
+        const focus = focusOf(context);
         if (focus === NONE) {
             return html`<p class="empty">No function to show.</p>`;
         }
@@ -60,34 +61,6 @@ export class FlameViews {
                 <h2>Callees</h2>
                 <div class="graph">${this.canvas("below").element}</div>
             </div>`;
-    }
-
-    /* What the state names, if these profiles have it, else the function with
-       the largest self value, or change of it. */
-    private focus(): number {
-        const { context } = this;
-        const { comparison, compared, model, main } = context;
-        const named = focusFrame(context);
-        if (main === null) {
-            return NONE;
-        }
-        const totals = model.functions(main).total;
-        if (named !== NONE && ((totals[named] ?? 0) !== 0
-            || compared.some(({ frame }) => frame === named))) {
-            return named;
-        }
-        if (comparison !== null) {
-            return compared[0]?.frame ?? NONE;
-        }
-        const { self } = model.functions(main);
-        let best = NONE;
-        self.forEach((value, frame) => {
-            if (value > (best === NONE ? 0 : self[best]!)
-                && !isMarker(model.frame(frame).name)) {
-                best = frame;
-            }
-        });
-        return best;
     }
 
     private names(): string[] {
@@ -156,6 +129,10 @@ export class FlameViews {
         };
         this.canvas(direction).show(picture);
     }
+}
+
+function focusOf({ state, model, main, comparison }: Context): number {
+    return main === null ? NONE : model.focus(state, main, comparison);
 }
 
 const LABELS: Readonly<Record<Direction, string>> = {

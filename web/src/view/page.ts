@@ -8,10 +8,14 @@ import { html, nothing, render } from "lit-html";
 import { Endpoint, type Status } from "../model/endpoint";
 import { isEmbedded, readEmbedded } from "../model/embedded_profiles";
 import type { CallTree } from "../model/call_tree";
-import { INITIAL, type PageState, readState, VIEWS, writeState } from "../model/page_state";
+import {
+    focusKey, INITIAL, type PageState, readState, VIEWS, writeState,
+} from "../model/page_state";
+import { checkSize } from "../model/profile_decode";
 import { message, type Recording, Recordings } from "../model/recordings";
+import { nextTask, slice } from "../model/slices";
 import { FlameViews } from "./flame_view";
-import { type Actions, type Context, focusKey, type SideName } from "./page_context";
+import type { Actions, Context, SideName } from "./page_context";
 import { headerView, headlineView } from "./page_header";
 import { PageModel } from "./page_model";
 import {
@@ -38,6 +42,10 @@ class Page {
     private context: Context | null = null;
     private noticeTimer = 0;
     private waiting = 0;
+    /* whether something changed since the last preparation, and whether one is
+       at work */
+    private stale = false;
+    private preparing = false;
 
     async start(): Promise<void> {
         this.listen();
@@ -51,8 +59,12 @@ class Page {
     }
 
     private async loadEmbedded(): Promise<void> {
-        for (const { id, title, fileName, bytes, requests } of readEmbedded(document)) {
-            await this.recordings.addBytes(id, title, fileName, bytes, requests);
+        try {
+            for (const { id, title, fileName, bytes, requests } of readEmbedded(document)) {
+                await this.recordings.addBytes(id, title, fileName, bytes, requests);
+            }
+        } catch (reason) {
+            this.say(`The profiles in this page can't be read: ${message(reason)}`);
         }
         const [first, second] = this.recordings.list;
         if (this.state.a.source === "" && first !== undefined) {
@@ -74,7 +86,7 @@ class Page {
         }
     }
 
-    /* Opens and loads what the state names. */
+    /* Opens and loads what the state names, and nothing else any more. */
     private follow(): void {
         for (const name of ["a", "b"] as const) {
             const recording = this.recordings.open(this.state[name].source);
@@ -84,6 +96,7 @@ class Page {
                 void this.recordings.load(recording, kind);
             }
         }
+        this.recordings.keepFor([this.state.a.source, this.state.b.source]);
         this.render();
     }
 
@@ -128,6 +141,10 @@ class Page {
         if (recording !== undefined) {
             this.actions.setSide(name, { source: recording.id });
         }
+        /* workers come and go, and files are stored */
+        if (fresh !== undefined && this.endpoint !== null) {
+            void this.askEndpoint(this.endpoint).then(() => this.render());
+        }
     }
 
     private askForFile(name: SideName): void {
@@ -143,6 +160,7 @@ class Page {
         const opened: Recording[] = [];
         for (const file of files) {
             try {
+                checkSize(file.size);
                 const bytes = new Uint8Array(await file.arrayBuffer());
                 opened.push(await this.recordings.addBytes(
                     `file:${file.name}`, file.name, file.name, bytes));
@@ -223,7 +241,32 @@ class Page {
         };
     }
 
+    /* Shows what is now: in this task, if what it takes is computed in some
+       milliseconds, else in later ones. */
     private render(): void {
+        this.stale = true;
+        if (!this.preparing) {
+            void this.prepare();
+        }
+    }
+
+    private async prepare(): Promise<void> {
+        this.preparing = true;
+        try {
+            while (this.stale) {
+                this.stale = false;
+                const steps = this.model.prepare(this.state, this.recordings);
+                while (slice(steps) === undefined) {
+                    await nextTask();
+                }
+            }
+        } finally {
+            this.preparing = false;
+        }
+        this.show();
+    }
+
+    private show(): void {
         const context = this.makeContext();
         this.context = context;
         document.documentElement.dataset.theme = context.dark ? "dark" : "light";
@@ -243,13 +286,13 @@ class Page {
         if (missing === null && context.state.view !== "top") {
             this.flames.draw(context);
         }
-        this.keepProgress(context);
+        this.keepProgress(missing !== null && isLoading(context));
     }
 
-    /* While something is being recorded its bar moves. */
-    private keepProgress({ recordings }: Context): void {
+    /* While something is waited for its bar moves. */
+    private keepProgress(waits: boolean): void {
         clearTimeout(this.waiting);
-        if (recordings.list.some(({ loading }) => loading.size > 0)) {
+        if (waits) {
             this.waiting = window.setTimeout(() => this.render(), 250);
         }
     }
@@ -313,6 +356,10 @@ class Page {
             this.set({ zoom: [] });
         }
     }
+}
+
+function isLoading({ a, b, kind }: Context): boolean {
+    return [a, b].some(({ recording }) => recording?.loading.has(kind.id));
 }
 
 void new Page().start();

@@ -4,7 +4,7 @@
  */
 
 import type { Endpoint, Status } from "../model/endpoint";
-import { type CallTree, NONE } from "../model/call_tree";
+import type { CallTree } from "../model/call_tree";
 import type { ComparedFunction, Comparison } from "../model/comparison";
 import type { PageState, SideState } from "../model/page_state";
 import type { Kind } from "../model/profile_kind";
@@ -47,19 +47,4 @@ export interface Context {
     readonly compared: readonly ComparedFunction[];
     readonly search: Search;
     readonly actions: Actions;
-}
-
-export function unitOf(selection: Selection): string {
-    return selection.profile.types[selection.type]!.unit;
-}
-
-/* "library name", by which the state names a function. */
-export function focusKey(library: string, name: string): string {
-    return `${library}\t${name}`;
-}
-
-/* The function that the state names, or NONE. */
-export function focusFrame({ state, model }: Context): number {
-    const [library = "", name = ""] = state.focus.split("\t");
-    return model.frames.find(name, library) ?? NONE;
 }

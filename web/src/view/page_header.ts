@@ -10,9 +10,9 @@ import { hasHistory } from "../model/endpoint";
 import { sentence } from "../model/headline_text";
 import { labelValues } from "../model/profile";
 import { offeredKinds, pastIds, pastTitle, type Recording } from "../model/recordings";
-import type { Selection } from "../model/sample_selection";
+import { type Selection, unitOf } from "../model/sample_selection";
 import { formatClock, formatCount, formatSeconds, formatValue } from "../model/value_format";
-import { type Context, type SideName, unitOf } from "./page_context";
+import type { Context, SideName } from "./page_context";
 import type { Side } from "./page_model";
 
 const WINDOWS = [10, 30, 300];
@@ -27,7 +27,7 @@ export function headerView(context: Context): TemplateResult {
             <nav class="tabs" aria-label="Kind of profile">
                 ${offeredKinds(context.recordings.list).map(kind => html`
                     <button type="button" class="tab" data-kind=${kind.id}
-                        aria-pressed=${String(state.kind === kind.id)}
+                        aria-pressed=${String(context.kind.id === kind.id)}
                         ?data-empty=${!hasKind(context, kind.id)}
                         @click=${() => actions.set({ kind: kind.id, zoom: [] })}
                         >${kind.title}</button>`)}

@@ -6,15 +6,16 @@
 
 import { buildTree, type CallTree, type Direction, NONE, ROOT } from "../model/call_tree";
 import {
-    compare, type ComparedFunction, comparedFunctions, type Comparison, usableBasis,
+    compare, type ComparedFunction, comparedFunctions, type Comparison, isMarker, usableBasis,
 } from "../model/comparison";
 import { type Frame, FrameTable } from "../model/frame_table";
 import { matchedFrames, matcher, matchedShare } from "../model/frame_search";
 import { type FunctionValues, functionValues } from "../model/function_table";
-import type { PageState, SideState } from "../model/page_state";
+import { type PageState, readFocus, type SideState } from "../model/page_state";
 import { type Kind, kindType } from "../model/profile_kind";
 import { type Loaded, offeredKinds, type Recording, Recordings } from "../model/recordings";
 import { select, type Selection, shareOf } from "../model/sample_selection";
+import { finish, step, type Steps } from "../model/slices";
 import { LibraryColours } from "./flame_colours";
 
 export interface Search {
@@ -40,58 +41,136 @@ export class PageModel {
         return kinds.find(kind => kind.id === state.kind) ?? kinds[0]!;
     }
 
+    /* Computes what is shown of that state, in steps; what is asked for after it
+       is there. */
+    *prepare(state: PageState, recordings: Recordings): Steps<void> {
+        const { selection: a } = yield* this.sideSteps("a", state, recordings);
+        const { selection: b } = yield* this.sideSteps("b", state, recordings);
+        yield* this.searchSteps(state.query, [a, b]);
+        if (a === null || (b === null && state.b.source !== "")) {
+            return;
+        }
+        const comparison = this.comparison(state, a, b);
+        yield* this.functionSteps(a);
+        if (comparison !== null) {
+            yield* this.comparedSteps(comparison);
+        }
+        for (const [direction, focus] of this.trees(state, a, comparison)) {
+            yield* this.treeSteps(direction, a, comparison, focus);
+        }
+    }
+
+    private trees(state: PageState, a: Selection,
+                  comparison: Comparison | null): [Direction, number][] {
+        const { view } = state;
+        if (view === "sandwich") {
+            const focus = this.focus(state, a, comparison);
+            return focus === NONE ? [] : [["above", focus], ["below", focus]];
+        }
+        return view === "top" ? [] : [[view === "inverted" ? "callers" : "callees", NONE]];
+    }
+
     side(name: "a" | "b", state: PageState, recordings: Recordings): Side {
+        return finish(this.sideSteps(name, state, recordings));
+    }
+
+    private *sideSteps(name: "a" | "b", state: PageState, recordings: Recordings): Steps<Side> {
         const wanted: SideState = state[name];
         const kind = this.kind(state, recordings);
         const recording = recordings.find(wanted.source);
         const loaded = recording?.loaded.get(kind.id);
         const selection = loaded === undefined ? null
-            : this.keep(`selection ${name}`,
+            : yield* this.keep(`selection ${name}`,
                 [loaded.profile, kind.id, state.counts, JSON.stringify(wanted.filters)],
-                () => select(loaded.profile, kindType(loaded.profile, kind, state.counts),
-                             wanted.filters));
+                () => step(() => select(loaded.profile,
+                                        kindType(loaded.profile, kind, state.counts),
+                                        wanted.filters)));
         return { recording, loaded, selection };
     }
 
     comparison(state: PageState, a: Selection | null, b: Selection | null): Comparison | null {
         return a === null || b === null ? null
-            : this.keep("comparison", [a, b, state.basis],
-                () => compare(usableBasis(state.basis, a, b), a, b));
+            : finish(this.keep("comparison", [a, b, state.basis],
+                () => step(() => compare(usableBasis(state.basis, a, b), a, b))));
     }
 
     /* focus: the frame of a sandwich's half */
     tree(direction: Direction, a: Selection, comparison: Comparison | null,
          focus = NONE): CallTree {
+        return finish(this.treeSteps(direction, a, comparison, focus));
+    }
+
+    private treeSteps(direction: Direction, a: Selection, comparison: Comparison | null,
+                      focus: number): Steps<CallTree> {
         return this.keep(`tree ${direction}`, [a, comparison, focus], () =>
             buildTree([a, comparison?.b ?? null], direction,
                       comparison?.scale ?? { a: 1, b: 0 }, focus));
     }
 
+    /* The function of the sandwich: what the state names, if these profiles have
+       it, else that with the largest self value, or change of it; NONE if there
+       is none. */
+    focus(state: PageState, a: Selection, comparison: Comparison | null): number {
+        const { library, name } = readFocus(state.focus);
+        const named = this.frames.find(name, library) ?? NONE;
+        const compared = comparison === null ? [] : this.compared(comparison);
+        const { self, total } = this.functions(a);
+        if (named !== NONE && ((total[named] ?? 0) !== 0
+            || compared.some(({ frame }) => frame === named))) {
+            return named;
+        }
+        if (comparison !== null) {
+            return compared[0]?.frame ?? NONE;
+        }
+        let best = NONE;
+        self.forEach((value, frame) => {
+            if (value > (best === NONE ? 0 : self[best]!)
+                && !isMarker(this.frame(frame).name)) {
+                best = frame;
+            }
+        });
+        return best;
+    }
+
     functions(selection: Selection): FunctionValues {
-        return this.keep("functions", [selection], () => functionValues(selection));
+        return finish(this.functionSteps(selection));
+    }
+
+    private functionSteps(selection: Selection): Steps<FunctionValues> {
+        return this.keep("functions", [selection], () => step(() => functionValues(selection)));
     }
 
     compared(comparison: Comparison): ComparedFunction[] {
+        return finish(this.comparedSteps(comparison));
+    }
+
+    private comparedSteps(comparison: Comparison): Steps<ComparedFunction[]> {
         return this.keep("compared", [comparison], () => comparedFunctions(comparison));
     }
 
     search(query: string, selections: readonly (Selection | null)[]): Search {
-        return this.keep("search",
-            [query, ...selections, this.frames.frames.length], () => {
-                const matches = matcher(query);
-                if (matches === null || matches === undefined) {
-                    return { matched: null, invalid: matches === undefined, shares: [] };
-                }
-                const matched = matchedFrames(this.frames, matches);
-                const shares = selections.flatMap(selection =>
-                    (selection === null ? [] : [matchedShare(selection, matched)]));
-                return { matched, invalid: false, shares };
-            });
+        return finish(this.searchSteps(query, selections));
+    }
+
+    private searchSteps(query: string, selections: readonly (Selection | null)[]): Steps<Search> {
+        return this.keep("search", [query, ...selections, this.frames.frames.length],
+            () => step(() => this.find(query, selections)));
+    }
+
+    private find(query: string, selections: readonly (Selection | null)[]): Search {
+        const matches = matcher(query);
+        if (matches === null || matches === undefined) {
+            return { matched: null, invalid: matches === undefined, shares: [] };
+        }
+        const matched = matchedFrames(this.frames, matches);
+        const shares = selections.flatMap(selection =>
+            (selection === null ? [] : [matchedShare(selection, matched)]));
+        return { matched, invalid: false, shares };
     }
 
     /* Libraries by their own value in A, the largest first. */
     libraries(selection: Selection): { name: string; share: number }[] {
-        return this.keep("libraries", [selection], () => {
+        return finish(this.keep("libraries", [selection], () => step(() => {
             const sums = new Map<string, number>();
             this.functions(selection).self.forEach((value, frame) => {
                 const { library } = this.frames.frames[frame]!;
@@ -99,12 +178,12 @@ export class PageModel {
             });
             return [...sums].filter(([, sum]) => sum > 0).sort(([, x], [, y]) => y - x)
                 .map(([name, sum]) => ({ name, share: shareOf(selection, sum) }));
-        });
+        })));
     }
 
     libraryColours(selection: Selection): LibraryColours {
-        return this.keep("colours", [selection], () =>
-            new LibraryColours(this.libraries(selection).map(({ name }) => name)));
+        return finish(this.keep("colours", [selection], () => step(() =>
+            new LibraryColours(this.libraries(selection).map(({ name }) => name)))));
     }
 
     frame(id: number): Frame {
@@ -125,13 +204,14 @@ export class PageModel {
         return node;
     }
 
-    private keep<T>(key: string, inputs: unknown[], make: () => T): T {
+    /* What was made of the same before, or what make() makes. */
+    private *keep<T>(key: string, inputs: unknown[], make: () => Steps<T>): Steps<T> {
         const known = this.memory.get(key);
         if (known !== undefined && known.inputs.length === inputs.length
             && known.inputs.every((input, i) => input === inputs[i])) {
             return known.value as T;
         }
-        const value = make();
+        const value = yield* make();
         this.memory.set(key, { inputs, value });
         return value;
     }

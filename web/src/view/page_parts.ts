@@ -9,10 +9,10 @@ import { hasHistory } from "../model/endpoint";
 import { amount } from "../model/headline_text";
 import { COLOURS, VIEWS, type View } from "../model/page_state";
 import { windowId } from "../model/recordings";
-import { shareOf } from "../model/sample_selection";
+import { shareOf, unitOf } from "../model/sample_selection";
 import { formatShare, formatValue } from "../model/value_format";
 import { nodeDifference } from "./flame_view";
-import { type Context, type SideName, unitOf } from "./page_context";
+import type { Context, SideName } from "./page_context";
 import type { Side } from "./page_model";
 import { deltaText } from "./top_table";
 

@@ -5,9 +5,9 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { Comparison, Difference } from "../model/comparison";
 import { amount } from "../model/headline_text";
-import { shareOf } from "../model/sample_selection";
+import { shareOf, unitOf } from "../model/sample_selection";
 import { formatDelta, formatShare, formatShareDelta, formatValue } from "../model/value_format";
-import { type Context, unitOf } from "./page_context";
+import type { Context } from "./page_context";
 
 interface Column {
     readonly id: string;

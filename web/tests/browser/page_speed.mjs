@@ -5,9 +5,9 @@
  *
  * prints a JSON list, for each number of stacks and what is shown the
  * milliseconds of each run from the bytes of the files to the graph on the
- * screen, and the longest task of ten zooms: what the thread computed in it, and
- * what the clock said, which is more where others want the processor, too.
- * bench/page runs it.
+ * screen, and the longest task of that and of ten zooms: what the thread computed
+ * in it, and what the clock said, which is more where others want the processor,
+ * too. bench/page runs it.
  */
 
 import { pathToFileURL } from "node:url";
@@ -74,7 +74,10 @@ async function measure(files) {
         dataTransfer.items.add(new File([bytes], `${i}.pb.gz`));
     });
     const event = new DragEvent("drop", { bubbles: true, cancelable: true, dataTransfer });
+    /* what was done so far is a task of its own */
+    await shown();
     const started = performance.now();
+    performance.mark("drop");
     document.body.dispatchEvent(event);
     const wanted = files.length > 1 ? ".headline" : "canvas.flame";
     const drawn = () => document.querySelector("canvas.flame")
@@ -113,19 +116,26 @@ async function traced(page, body) {
     return { result, events };
 }
 
-/* Milliseconds of the longest tasks since the first zoom, by the thread's clock
-   and by the wall's. */
+/* Milliseconds of the longest tasks from the drop to the first zoom, and of those
+   after it, by the thread's clock and by the wall's. */
 function longestTasks(events) {
-    const marks = events.filter(({ name, cat }) =>
-        name === "zoom" && cat === "blink.user_timing");
-    const from = Math.min(...marks.map(({ ts }) => ts));
+    const marks = name => events.filter(event =>
+        event.name === name && event.cat === "blink.user_timing");
+    const [drop] = marks("drop");
+    const zooms = marks("zoom");
+    const zoomed = Math.min(...zooms.map(({ ts }) => ts));
     const tasks = events.filter(({ name, ph, pid, tid, ts, dur }) => name.endsWith("RunTask")
-        && ph === "X" && pid === marks[0].pid && tid === marks[0].tid && ts + dur > from);
-    if (tasks.length < marks.length) {
+        && ph === "X" && pid === drop.pid && tid === drop.tid && ts + dur > drop.ts);
+    const zooming = tasks.filter(({ ts, dur }) => ts + dur > zoomed);
+    const loading = tasks.filter(task => !zooming.includes(task));
+    if (zooming.length < zooms.length || loading.length === 0) {
         throw new Error("the trace has too few tasks");
     }
-    const longest = field => Math.max(...tasks.map(task => task[field] ?? 0)) / 1000;
-    return { computed: longest("tdur"), wall: longest("dur") };
+    const longest = (some, field) => Math.max(...some.map(task => task[field] ?? 0)) / 1000;
+    return {
+        load_task_ms: longest(loading, "tdur"), load_task_wall_ms: longest(loading, "dur"),
+        zoom_ms: longest(zooming, "tdur"), zoom_wall_ms: longest(zooming, "dur"),
+    };
 }
 
 const [page, runs, ...sizes] = process.argv.slice(2);
@@ -135,7 +145,8 @@ try {
     for (const stacks of sizes.map(Number)) {
         const files = [profileOf(stacks, 1), profileOf(stacks, 2)].map(f => f.toString("base64"));
         for (const [shows, given] of [["flame graph", files.slice(0, 1)], ["comparison", files]]) {
-            const cell = { stacks, shows, draw_ms: [], zoom_ms: [], zoom_wall_ms: [] };
+            const cell = { stacks, shows, draw_ms: [], load_task_ms: [], load_task_wall_ms: [],
+                           zoom_ms: [], zoom_wall_ms: [] };
             for (let run = 0; run < Number(runs); run++) {
                 const opened = await open(browser, pathToFileURL(page).href);
                 const { result, events } = await traced(opened.page, () =>
@@ -145,9 +156,9 @@ try {
                     throw new Error(`the page does not work: ${opened.problems}`);
                 }
                 cell.draw_ms.push(draw);
-                const { computed, wall } = longestTasks(events);
-                cell.zoom_ms.push(computed);
-                cell.zoom_wall_ms.push(wall);
+                for (const [name, longest] of Object.entries(longestTasks(events))) {
+                    cell[name].push(longest);
+                }
                 await opened.close();
             }
             results.push(cell);

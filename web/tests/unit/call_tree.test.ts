@@ -5,6 +5,7 @@ import { FrameTable } from "../../src/model/frame_table";
 import { boxAt, layOut } from "../../src/model/frame_layout";
 import { functionValues } from "../../src/model/function_table";
 import type { Selection } from "../../src/model/sample_selection";
+import { finish } from "../../src/model/slices";
 import { cpu } from "./made_profile";
 
 const ONE = { a: 1, b: 0 };
@@ -19,7 +20,7 @@ function drawn(tree: CallTree, frames: FrameTable, node = ROOT): string {
 function tree(stacks: Record<string, number>, direction: Direction, focus = ""): string {
     const selection = cpu(stacks);
     const { frames } = selection.profile;
-    const built = buildTree([selection], direction, ONE, frames.find(focus, "") ?? NONE);
+    const built = finish(buildTree([selection], direction, ONE, frames.find(focus, "") ?? NONE));
     return drawn(built, frames);
 }
 
@@ -55,7 +56,7 @@ test("two selections make one tree with the values of both", () => {
     const frames = new FrameTable();
     const a = cpu({ "m;old": 4, "m;kept": 1 }, {}, frames);
     const b = cpu({ "m;new": 6, "m;kept": 1 }, {}, frames);
-    const both = buildTree([a, b], "callees", { a: 1, b: 1 });
+    const both = finish(buildTree([a, b], "callees", { a: 1, b: 1 }));
     const m = both.children(ROOT)[0]!;
     assert.deepEqual([both.events[0][m], both.events[1][m]], [5, 7]);
     assert.equal(both.weight[m], 12e7);
@@ -84,7 +85,7 @@ test("in any tree a node is the sum of its own and its children, and boxes nest"
     for (let seed = 1; seed <= 20; seed++) {
         const selection = randomSelection(random(seed));
         for (const direction of ["callees", "callers"] as const) {
-            const built = buildTree([selection], direction, ONE);
+            const built = finish(buildTree([selection], direction, ONE));
             assert.equal(built.totals[0][ROOT], selection.total);
             for (let node = 0; node < built.size; node++) {
                 let sum = built.self[0][node]!;
@@ -114,7 +115,7 @@ function checkLayout(built: CallTree, width: number): void {
 }
 
 test("a zoomed node is as wide as the whole, and so are those above it", () => {
-    const built = buildTree([cpu(STACKS)], "callees", ONE);
+    const built = finish(buildTree([cpu(STACKS)], "callees", ONE));
     const run = built.children(built.children(ROOT)[0]!)[0]!;
     const { boxes, rows } = layOut(built, run, 600, 1);
     assert.deepEqual(boxes.map(box => [box.row, Math.round(box.width), box.above]),
@@ -123,14 +124,14 @@ test("a zoomed node is as wide as the whole, and so are those above it", () => {
 });
 
 test("what is too narrow is left out with all below it", () => {
-    const built = buildTree([cpu({ "wide": 999, "thin;thinner": 1 })], "callees", ONE);
+    const built = finish(buildTree([cpu({ "wide": 999, "thin;thinner": 1 })], "callees", ONE));
     assert.deepEqual(layOut(built, ROOT, 500, 1).boxes.length, 2);
     assert.equal(boxAt(layOut(built, ROOT, 500, 1), 1, 499.9), undefined);
 });
 
 test("what is less than nothing has a value but no width, and the rest still nests", () => {
     const selection = cpu({ "main;kept": 5, "main;freed": -3, "main;freed;more": 2, "gone": -4 });
-    const built = buildTree([selection], "callees", ONE);
+    const built = finish(buildTree([selection], "callees", ONE));
     const main = built.children(ROOT)[0]!;
     assert.equal(built.totals[0][ROOT], 0);
     assert.equal(built.totals[0][main], 4e7);
@@ -144,5 +145,5 @@ test("what is less than nothing has a value but no width, and the rest still nes
 });
 
 test("an empty profile has nothing to draw", () => {
-    assert.deepEqual(layOut(buildTree([cpu({})], "callees", ONE), ROOT, 500, 1).boxes, []);
+    assert.deepEqual(layOut(finish(buildTree([cpu({})], "callees", ONE)), ROOT, 500, 1).boxes, []);
 });

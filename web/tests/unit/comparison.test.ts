@@ -8,6 +8,7 @@ import { sentence } from "../../src/model/headline_text";
 import { passesFilters } from "../../src/model/label_filter";
 import { select, type Selection } from "../../src/model/sample_selection";
 import { chance, chanceOfSums, isSignificant } from "../../src/model/sampling_noise";
+import { finish } from "../../src/model/slices";
 import { cpu, made } from "./made_profile";
 
 function compared(a: Record<string, number>, b: Record<string, number>, basis: Basis,
@@ -17,7 +18,7 @@ function compared(a: Record<string, number>, b: Record<string, number>, basis: B
         cpu(stacks, { comments: [`requests=${requests[i]}`] }, frames)) as
         [ReturnType<typeof cpu>, ReturnType<typeof cpu>];
     const comparison = compare(basis, x, y);
-    const functions = comparedFunctions(comparison);
+    const functions = finish(comparedFunctions(comparison));
     const found = headline(comparison, functions, frames);
     const of = (name: string) =>
         functions.find(f => frames.frames[f.frame]!.name === name)!;
@@ -89,7 +90,7 @@ test("two versions of one profile are each divided by their own requests", () =>
     const [a, b] = ["1", "2"].map(value => select(profile, 1, [{ name: "version", value }])) as
         [Selection, Selection];
     assert.deepEqual([a.requests, b.requests], [10, 90]);
-    const [f] = comparedFunctions(compare("request", a, b))
+    const [f] = finish(comparedFunctions(compare("request", a, b)))
         .filter(({ frame }) => profile.frames.frames[frame]!.name === "f");
     assert.deepEqual([f!.self.a, Math.round(f!.self.b)], [8e7, 8888889]);
     assert.equal(f!.self.verdict, "less");
@@ -106,6 +107,47 @@ test("what is in use is not compared per request", () => {
         comments: ["requests=5"] }), 1, []);
     assert.match(obstacle("request", heap, heap)!, /in use/);
     assert.equal(usableBasis(null, heap, heap), "share");
+});
+
+test("values of two units compare by share alone", () => {
+    const frames = new FrameTable();
+    const [a, b] = (["nanoseconds", "microseconds"] as const).map(unit =>
+        select(made([{ stack: "f", values: [9, 90] }, { stack: "g", values: [1, 10] }], {
+            types: [["samples", "count"], ["cpu", unit]],
+            comments: ["requests=5"] }, frames), 1, [])) as [Selection, Selection];
+    for (const basis of ["request", "second", "absolute"] as const) {
+        assert.equal(obstacle(basis, a, b), "A is in nanoseconds, B in microseconds");
+        assert.equal(obstacle(basis, a, a), null);
+    }
+    assert.equal(usableBasis("absolute", a, b), "share");
+    assert.equal(obstacle("share", a, b), null);
+});
+
+test("a type of any name makes a sentence", () => {
+    const frames = new FrameTable();
+    const [a, b] = [500, 5].map(n => select(made([{ stack: "f", values: [n] }], {
+        types: [["constructor", "toString"]] }, frames), 0, [])) as [Selection, Selection];
+    const comparison = compare("absolute", a, b);
+    const found = headline(comparison, finish(comparedFunctions(comparison)), frames);
+    const { before, name, after } = sentence(comparison, found);
+    assert.equal(before + name + after, "What changed most is f: 500 in A, 5 in B. "
+        + "The whole takes 100 times less: 500 → 5.");
+});
+
+test("profiles without a sample compare on every basis", () => {
+    const frames = new FrameTable();
+    const none = cpu({}, { seconds: 0 }, frames);
+    const some = cpu({ f: 9 }, { seconds: 0 }, frames);
+    for (const [a, b] of [[none, none], [none, some], [some, none]] as const) {
+        for (const basis of ["request", "second", "share", "absolute"] as const) {
+            const comparison = compare(basis, a, b);
+            for (const { self } of finish(comparedFunctions(comparison))) {
+                assert.ok([self.a, self.b, self.delta].every(Number.isFinite), basis);
+            }
+            const found = headline(comparison, finish(comparedFunctions(comparison)), frames);
+            assert.match(sentence(comparison, found).before, /no samples/);
+        }
+    }
 });
 
 test("filters of one label are alternatives, those of two must both agree", () => {
@@ -194,7 +236,7 @@ function heaps(a: Record<string, [number, number]>, b: Record<string, [number, n
             period: 1, periodType: ["space", "bytes"], comments: ["requests=1"],
         }, frames), 1, [])) as [Selection, Selection];
     const comparison = compare("request", x, y);
-    const functions = comparedFunctions(comparison);
+    const functions = finish(comparedFunctions(comparison));
     const verdictOf = (name: string) =>
         functions.find(f => frames.frames[f.frame]!.name === name)!.self.verdict;
     return { verdictOf, found: headline(comparison, functions, frames) };

@@ -10,6 +10,7 @@ import { FrameTable } from "../../src/model/frame_table";
 import type { Profile } from "../../src/model/profile";
 import { decodeProfile } from "../../src/model/profile_decode";
 import { select, type Selection } from "../../src/model/sample_selection";
+import { finish } from "../../src/model/slices";
 
 export interface MadeSample {
     /* "library:name" or "name", joined by ";", the root first; "outer>inner" is
@@ -96,7 +97,7 @@ export function zipped(samples: readonly MadeSample[],
 
 export function made(samples: readonly MadeSample[], options: MadeOptions = {},
                      frames = new FrameTable()): Profile {
-    return decodeProfile(encoded(samples, options), frames);
+    return finish(decodeProfile(encoded(samples, options), frames));
 }
 
 /* A CPU profile: "stack" -> samples, of 10 ms each. */

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import { shellWord } from "../../src/model/endpoint";
 import { FrameTable } from "../../src/model/frame_table";
 import { matchedFrames, matchedShare, matcher } from "../../src/model/frame_search";
-import { INITIAL, type PageState, readState, writeState } from "../../src/model/page_state";
+import {
+    focusKey, INITIAL, type PageState, readFocus, readState, writeState,
+} from "../../src/model/page_state";
 import { kindsOf, kindType } from "../../src/model/profile_kind";
 import {
     formatCount, formatDelta, formatSeconds, formatShare, formatValue,
@@ -26,6 +28,22 @@ test("the state survives the URL, whatever names have in them", () => {
 
 test("what makes no sense in a URL is left out", () => {
     assert.deepEqual(readState("#view=pie&basis=moon&theme=pink&fa=nolabel&colour="), INITIAL);
+});
+
+test("no fragment of a URL is too strange to be read", () => {
+    for (const fragment of ["#%", "#%zz=%ff&a=%00", "#=&=&&&", "#a", "#kind=__proto__&sort=-",
+                            `#${"a=".repeat(1000)}`, "#fa==&fb=x=y=z", "#a=a&a=b&theme"]) {
+        const state = readState(fragment);
+        assert.deepEqual(readState(writeState(state)), state, fragment);
+    }
+});
+
+test("a function is known by its library and name, whatever is in it", () => {
+    for (const [library, name] of [["libc.so", "qsort"], ["", "main"], ["nginx", "a\tb\t"]] as const) {
+        assert.deepEqual(readFocus(focusKey(library, name)), { library, name });
+    }
+    assert.deepEqual(readFocus("main"), { library: "", name: "main" });
+    assert.deepEqual(readFocus(""), { library: "", name: "" });
 });
 
 test("a search is for text, or between slashes for a regular expression", () => {
@@ -52,6 +70,10 @@ test("a profile is of the kinds that its sample types say", () => {
     assert.deepEqual(kindsOf(heap).map(kind => kind.id), ["alloc", "inuse"]);
     assert.equal(kindType(heap, kindsOf(heap)[1]!, true), 2);
     assert.deepEqual(kindsOf(made([])).map(kind => kind.id), ["cpu"]);
+    const nameless = made([], { types: [["", "count"]] });
+    assert.deepEqual(kindsOf(nameless).map(kind => [kind.id, kind.title]),
+                     [["unnamed", "unnamed"]]);
+    assert.equal(kindType(nameless, kindsOf(nameless)[0]!, false), 0);
     const other = made([], { types: [["contentions", "count"], ["delay", "nanoseconds"]] });
     assert.deepEqual(kindsOf(other).map(kind => [kind.id, kind.count]), [["delay", "contentions"]]);
 });
@@ -73,6 +95,9 @@ test("numbers have three digits and the unit that fits", () => {
     assert.equal(formatShare(0.0004), "0.04 %");
     assert.equal(formatCount(999), "999");
     assert.equal(formatSeconds(300), "5 min");
+    /* a unit is anybody's text */
+    assert.equal(formatValue(3, "constructor"), "3");
+    assert.equal(formatValue(3, "__proto__"), "3");
 });
 
 test("a command's words are quoted for the shell", () => {

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { Endpoint } from "../../src/model/endpoint";
 import { FrameTable } from "../../src/model/frame_table";
 import { KINDS } from "../../src/model/profile_kind";
-import { pastIds, Recordings, windowId } from "../../src/model/recordings";
+import { pastIds, type Recording, Recordings, windowId } from "../../src/model/recordings";
+import { nextTask } from "../../src/model/slices";
 import { zipped } from "./made_profile";
 
 const [CPU, , , , INUSE] = KINDS as [typeof KINDS[0], unknown, unknown, unknown, typeof KINDS[0]];
@@ -158,6 +159,81 @@ test("an id that makes no sense opens nothing, nor does any without an nginx", (
     }
     assert.equal(new Recordings(new FrameTable(), null, () => undefined).open("live:5"),
                  undefined);
+});
+
+test("names of what every object has are no ways to record", () => {
+    const { all } = recordings();
+    for (const id of ["constructor:5", "__proto__:5", "toString:5", "hasOwnProperty:1"]) {
+        assert.equal(all.open(id), undefined, id);
+    }
+});
+
+/* An endpoint that answers when it is told to, or when it is asked no more. */
+class SlowEndpoint extends Endpoint {
+    readonly ended: string[] = [];
+
+    override fetch(path: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+        return new Promise((_, reject) => {
+            signal.addEventListener("abort", () => {
+                this.ended.push(path);
+                reject(signal.reason);
+            });
+        });
+    }
+}
+
+test("what nobody sees any more is not waited for", async () => {
+    const endpoint = new SlowEndpoint("http://host/debug/pprof/");
+    const all = new Recordings(new FrameTable(), endpoint, () => undefined);
+    const [a, b, before] = ["live:30", "live:60", "before:60"].map(id => all.open(id)!) as
+        [Recording, Recording, Recording];
+    const loading = [a, b, before].map(recording => all.load(recording, CPU));
+    await nextTask();
+    all.keepFor([a.id, before.id]);
+    assert.deepEqual(endpoint.ended, ["profile?seconds=60"]);
+    /* what comes before something is waited for, too */
+    assert.deepEqual(all.list.map(({ id }) => id), ["live:30", "last:60", "before:60"]);
+    all.keepFor([]);
+    await Promise.all(loading);
+    assert.deepEqual([endpoint.ended.length, all.list.length], [3, 0]);
+    /* it is no error to be told when somebody comes back to it */
+    assert.deepEqual([a.errors.size, b.errors.size], [0, 0]);
+});
+
+test("a cancelled recording is one that is said to be so", async () => {
+    const all = new Recordings(new FrameTable(), new SlowEndpoint("http://host/"), () => undefined);
+    const one = all.open("live:30")!;
+    const loading = all.load(one, CPU);
+    one.loading.get("cpu")!.abort.abort();
+    await loading;
+    assert.equal(one.errors.get("cpu"), "cancelled");
+});
+
+test("of a page that is open for weeks not all recordings are kept, but all files", async () => {
+    const { all } = recordings();
+    const file = await all.addBytes("file:v.pb.gz", "v.pb.gz", "v.pb.gz",
+                                    zipped([{ stack: "f", values: [1, 1] }]));
+    const first = all.record("last:30")!;
+    await all.load(first, CPU);
+    let next = first;
+    for (let i = 0; i < 50; i++) {
+        next = all.record("last:30")!;
+        await all.load(next, CPU);
+        all.keepFor([first.id, next.id]);
+    }
+    assert.ok(all.list.length < 30, `${all.list.length} recordings`);
+    assert.ok(all.list.includes(first) && all.list.includes(file));
+    assert.equal(all.list.at(-1), next);
+    assert.equal(new Set(all.list.map(({ id }) => id)).size, all.list.length);
+});
+
+test("a file's name is no option of a command", async () => {
+    const { all } = recordings();
+    const command = async (name: string): Promise<string> =>
+        (await all.addBytes(`file:${name}`, name, name, zipped([])))
+            .command(CPU);
+    assert.equal(await command("-http=x"), "go tool pprof ./-http=x");
+    assert.equal(await command("a'b;c"), "go tool pprof 'a'\\''b;c'");
 });
 
 test("commands for the shell are of the same window", () => {
