@@ -5,6 +5,7 @@ What needs Node.js or Chromium is skipped where that is missing.
 """
 
 import base64
+import concurrent.futures
 import contextlib
 import gzip
 import hashlib
@@ -25,6 +26,7 @@ sys.path.insert(0, str(SOURCE / "demo"))
 import report_page  # noqa: E402
 
 WEB = SOURCE / "web"
+BROWSER_TESTS = WEB / "tests" / "browser"
 PAGE = BUILD / "web" / "page.html"
 CHROMIUM = "/usr/bin/chromium"
 
@@ -311,9 +313,13 @@ def test_the_page_in_a_browser(server, tmp_path):
     with requests_to(server, "/v1", "/v2", pause=0.01):
         wait_until(lambda: list((server.prefix / "store").glob("cpu-*")),
                    "a profile is stored")
-        run_node(
-            "--test", "tests/browser/page.test.mjs",
-            PAGE_URL=f"http://127.0.0.1:{server.port}/debug/pprof/ui",
-            REPORT=str(tmp_path / "report.html"), WORK=str(tmp_path),
-            V1=str(tmp_path / "v1.pb.gz"), V2=str(tmp_path / "v2.pb.gz"),
-            CHROMIUM=CHROMIUM)
+        environment = {
+            "PAGE_URL": f"http://127.0.0.1:{server.port}/debug/pprof/ui",
+            "REPORT": str(tmp_path / "report.html"), "WORK": str(tmp_path),
+            "V1": str(tmp_path / "v1.pb.gz"), "V2": str(tmp_path / "v2.pb.gz"),
+            "CHROMIUM": CHROMIUM}
+        files = sorted(BROWSER_TESTS.glob("*.test.mjs"))
+        # Two at a time: they wait for windows to pass, mostly.
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda file: run_node("--test", str(file),
+                                                **environment), files))

@@ -49,6 +49,16 @@ export function labelValues(profile: Profile): LabelValues {
     return values;
 }
 
+/* Values of a label to choose from: all, or, where a list of them would be too
+   long, those of most samples. */
+export function offeredValues(values: ReadonlyMap<string, number>): string[] {
+    const offered = values.size <= MAX_OFFERED ? [...values]
+        : [...values].sort(([, x], [, y]) => y - x).slice(0, MAX_OFFERED);
+    return offered.map(([value]) => value);
+}
+
+const MAX_OFFERED = 200;
+
 function countLabels(profile: Profile): LabelValues {
     const samples = new Float64Array(profile.labelSets.length);
     for (const set of profile.labels) {

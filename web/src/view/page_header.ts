@@ -8,7 +8,7 @@ import { BASES, headline, obstacle } from "../model/comparison";
 import type { LabelFilter } from "../model/label_filter";
 import { hasHistory } from "../model/endpoint";
 import { sentence } from "../model/headline_text";
-import { labelValues } from "../model/profile";
+import { labelValues, offeredValues } from "../model/profile";
 import { offeredKinds, pastIds, pastTitle, type Recording } from "../model/recordings";
 import { type Selection, unitOf } from "../model/sample_selection";
 import { formatClock, formatCount, formatSeconds, formatValue } from "../model/value_format";
@@ -26,7 +26,7 @@ export function headerView(context: Context): TemplateResult {
             <h1><span class="mark" aria-hidden="true"></span>nginx profiler</h1>
             <nav class="tabs" aria-label="Kind of profile">
                 ${offeredKinds(context.recordings.list).map(kind => html`
-                    <button type="button" class="tab" data-kind=${kind.id}
+                    <button type="button" class="tab" data-kind=${kind.id} title=${kind.title}
                         aria-pressed=${String(context.kind.id === kind.id)}
                         ?data-empty=${!hasKind(context, kind.id)}
                         @click=${() => actions.set({ kind: kind.id, zoom: [] })}
@@ -160,7 +160,7 @@ function filtersView(context: Context, name: SideName, side: Side): TemplateResu
                 }}>
                 <option value="" selected>+ label</option>
                 ${[...labelValues(side.loaded.profile)].map(([label, values]) => group(label,
-                    [...values.keys()].map(value => html`
+                    offeredValues(values).map(value => html`
                         <option value=${JSON.stringify({ name: label, value })}
                             >${label} = ${value}</option>`)) )}
             </select>`}`;
@@ -171,7 +171,7 @@ function takeAway(context: Context, { recording, loaded }: Side): TemplateResult
     return html`
         <button type="button" class="take" title="The profile as it came, for any tool that reads pprof"
             @click=${() => download(loaded!.bytes, loaded!.fileName)}>Download</button>
-        <button type="button" class="take" title=${command}
+        <button type="button" class="take command" title=${command}
             @click=${() => void copy(context, command)}>Copy go tool pprof</button>`;
 }
 

@@ -1,70 +1,16 @@
 /*
- * The page in a real browser, from a real nginx and from disk. Environment:
- *   PAGE_URL  <endpoint>/ui of an nginx with load on /v1 (bubble sort) and /v2
- *   REPORT    a report of V1 and V2 on disk
- *   V1, V2    CPU profiles, .pb.gz
- *   WORK      a folder for what the tests write
- *   SHOTS     a folder for screenshots; none are taken without it
- *   LONG      1: axe looks at all views, in light and dark, at both widths
+ * The page in a real browser, from a real nginx and from disk: what it does.
+ * page_session.mjs has what it wants of its environment.
  */
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { gzipSync } from "node:zlib";
-import { Function, Label, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
-import { colours, launch, open, state } from "./page_browser.mjs";
-
-const { PAGE_URL, REPORT, V1, V2, WORK, SHOTS, LONG } = process.env;
-const REPORT_URL = pathToFileURL(REPORT).href;
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const BOTH = "#a=inside:1&b=inside:2";
-
-let browser;
-before(async () => { browser = await launch(); });
-after(() => browser?.close());
-
-/* Opens, runs and closes; fails on any problem that the page had. */
-async function withPage(url, options, body) {
-    const opened = await open(browser, url, options);
-    try {
-        await body(opened.page);
-        assert.deepEqual(opened.problems, []);
-    } finally {
-        await opened.close();
-    }
-}
-
-/* A profile of that kind of time; stacks are lists of names, the root first. */
-function made(stacks, kind = "cpu") {
-    const strings = new StringTable();
-    const names = [...new Set(stacks.flatMap(({ stack }) => stack))];
-    const type = (name, unit) =>
-        new ValueType({ type: strings.dedup(name), unit: strings.dedup(unit) });
-    return gzipSync(new Profile({
-        sampleType: [type("samples", "count"), type(kind, "nanoseconds")],
-        sample: stacks.map(({ stack, samples, labels = {} }) => new Sample({
-            label: Object.entries(labels).map(([key, value]) =>
-                new Label({ key: strings.dedup(key), str: strings.dedup(value) })),
-            locationId: [...stack].reverse().map(name => names.indexOf(name) + 1),
-            value: [samples, 1e7 * samples],
-        })),
-        location: names.map((_, i) =>
-            new Location({ id: i + 1, line: [new Line({ functionId: i + 1, line: 1 })] })),
-        function: names.map((name, i) =>
-            new Function({ id: i + 1, name: strings.dedup(name) })),
-        stringTable: strings, period: 1e7, periodType: type(kind, "nanoseconds"),
-    }).encode());
-}
-
-async function openFiles(page, ...files) {
-    const chooser = page.waitForEvent("filechooser");
-    await page.getByRole("button", { name: "choose a file" }).click();
-    await (await chooser).setFiles(files);
-}
+import { colours, state } from "./page_browser.mjs";
+import {
+    BOTH, choices, made, openFiles, PAGE_URL, REPORT, REPORT_URL, V1, V2, withPage, written,
+} from "./page_session.mjs";
 
 test("a report opens from disk, and its headline names the sort", async () => {
     await withPage(REPORT_URL, {}, async page => {
@@ -77,11 +23,10 @@ test("a report opens from disk, and its headline names the sort", async () => {
 });
 
 test("what is new, gone, and within chance is told apart", async () => {
-    const [a, b] = ["a", "b"].map(name => join(WORK, `${name}.pb.gz`));
-    writeFileSync(a, made([{ stack: ["main", "old"], samples: 500 },
-                           { stack: ["main", "kept"], samples: 300 }]));
-    writeFileSync(b, made([{ stack: ["main", "fresh"], samples: 500 },
-                           { stack: ["main", "kept"], samples: 310 }]));
+    const a = written("a.pb.gz", made([{ stack: ["main", "old"], samples: 500 },
+                                       { stack: ["main", "kept"], samples: 300 }]));
+    const b = written("b.pb.gz", made([{ stack: ["main", "fresh"], samples: 500 },
+                                       { stack: ["main", "kept"], samples: 310 }]));
     await withPage(PAGE_URL, {}, async page => {
         await openFiles(page, a, b);
         await page.locator(".headline").waitFor();
@@ -144,45 +89,28 @@ test("values are compared per request, by share and as they are", async () => {
     });
 });
 
-test("all of it can be done with keys", async () => {
+test("frames have the colours of the legend's libraries, or each function its own", async () => {
     await withPage(`${REPORT_URL}#a=inside:1`, {}, async page => {
-        const canvas = page.locator("canvas.flame");
-        await canvas.waitFor();
-        for (let i = 0; i < 40; i++) {
-            await page.keyboard.press("Tab");
-            if (await canvas.evaluate(element => element === document.activeElement)) {
-                break;
-            }
+        const before = await colours(page, "canvas.flame");
+        const legend = await page.locator(".legend li").evaluateAll(items => items.map(item => ({
+            name: item.innerText.trim(),
+            colour: getComputedStyle(item.querySelector(".swatch")).backgroundColor })));
+        const pixels = (found, { colour }) =>
+            found[[...colour.match(/\d+/g), 255].join(",")] ?? 0;
+        for (const library of ["libsort_v1.so", "nginx"]) {
+            const item = legend.find(({ name }) => name.startsWith(library));
+            assert.ok(item, `${library} is not among ${legend.map(({ name }) => name)}`);
+            assert.ok(pixels(before, item) > 1000, `no frame has the colour of ${library}`);
         }
-        for (let i = 0; i < 5; i++) {
-            await page.keyboard.press("ArrowDown");
-        }
-        const detail = page.locator("#detail");
-        await detail.getByText(/% *\), self/).waitFor();
-        const name = await detail.locator("strong").innerText();
-        await page.keyboard.press("Enter");
-        assert.equal(state(page).getAll("zoom").length, 5);
-        assert.equal(state(page).getAll("zoom").at(-1), name);
-        await page.keyboard.press("Backspace");
-        assert.equal(state(page).getAll("zoom").length, 4);
-        await page.keyboard.press("Escape");
-        assert.equal(state(page).getAll("zoom").length, 0);
-        await page.keyboard.press("/");
-        await page.keyboard.type("bubble_s");
-        await page.getByText(/[\d.]+ % matched/).waitFor();
-        await page.keyboard.press("Escape");
-        assert.equal(state(page).get("q"), null);
-        for (const [key, view] of [["2", "inverted"], ["3", "sandwich"], ["4", "top"], ["1", null]]) {
-            await page.keyboard.press(key);
-            assert.equal(state(page).get("view"), view);
-        }
-        await page.keyboard.press("d");
-        assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
-        await page.keyboard.press("?");
-        await page.getByRole("dialog").getByText("Przyborowski").or(
-            page.getByRole("dialog").getByText("binomial")).first().waitFor();
-        await page.keyboard.press("Escape");
-        assert.equal(await page.getByRole("dialog").count(), 0);
+        assert.equal(new Set(legend.map(({ colour }) => colour)).size, legend.length);
+        await page.getByLabel("colour by").selectOption("function");
+        await page.locator(".legend").waitFor({ state: "detached" });
+        assert.equal(state(page).get("colour"), "function");
+        const after = await colours(page, "canvas.flame");
+        assert.deepEqual(legend.filter(item => pixels(after, item) > pixels(before, item) / 10), []);
+        await page.reload();
+        await page.locator("canvas.flame").waitFor();
+        assert.equal(await page.getByLabel("colour by").inputValue(), "function");
     });
 });
 
@@ -242,8 +170,7 @@ test("a click zooms, and the URL brings it back", async () => {
 });
 
 test("labels filter, and compare within one profile", async () => {
-    const file = join(WORK, "labels.pb.gz");
-    writeFileSync(file, made([
+    const file = written("labels.pb.gz", made([
         { stack: ["main", "bubble"], samples: 400, labels: { version: "1.0.0" } },
         { stack: ["main", "quick"], samples: 200, labels: { version: "2.0.0" } },
     ]));
@@ -292,8 +219,8 @@ test("each kind of profile is shown", async () => {
                          "true");
         });
     }
-    const wall = join(WORK, "wall.pb.gz");
-    writeFileSync(wall, made([{ stack: ["main", "epoll_wait"], samples: 9 }], "wall"));
+    const wall = written("wall.pb.gz",
+                         made([{ stack: ["main", "epoll_wait"], samples: 9 }], "wall"));
     await withPage(PAGE_URL, {}, async page => {
         await openFiles(page, wall);
         await page.locator("canvas.flame").waitFor();
@@ -332,8 +259,7 @@ test("a live profile is filtered by each of its labels", async () => {
 test("what nginx has kept is shown, and what one worker does", async () => {
     await withPage(PAGE_URL, {}, async page => {
         const source = page.getByLabel("Profile A");
-        const options = group => source.locator(`optgroup[label="${group}"] option`);
-        const stored = options("Stored by this nginx").first();
+        const stored = choices(page, "A", "Stored by this nginx").first();
         await stored.waitFor({ state: "attached" });
         const file = await stored.getAttribute("value");
         assert.match(file, /^store:cpu-/);
@@ -344,7 +270,7 @@ test("what nginx has kept is shown, and what one worker does", async () => {
         await page.locator("[data-side=a] .facts").getByText(/requests/).waitFor();
         assert.equal(state(page).get("a"), "last:300");
         await page.locator("canvas.flame").waitFor();
-        const workers = await options("Record now, one worker alone").count();
+        const workers = await choices(page, "A", "Record now, one worker alone").count();
         assert.equal(workers, 2);
     });
     const { instance } = await (await fetch(new URL("status", PAGE_URL))).json();
@@ -355,6 +281,44 @@ test("what nginx has kept is shown, and what one worker does", async () => {
         assert.match(await copy.getAttribute("title"), new RegExp(`seconds=2&worker=${pid}'$`));
     });
 });
+
+test("the last hour is shown, and a window is compared to the one before it", async () => {
+    await withPage(PAGE_URL, {}, async page => {
+        const hour = choices(page, "A", "Already recorded by this nginx").and(
+            page.locator("[value='new:last:3600']"));
+        await hour.waitFor({ state: "attached" });
+        assert.equal(await hour.innerText(), "last 1 h");
+        await page.getByLabel("Profile A").selectOption("new:last:3600");
+        await page.locator("[data-side=a] .facts").getByText(/samples .* requests/).waitFor();
+        assert.equal(state(page).get("a"), "last:3600");
+        const found = await colours(page, "canvas.flame");
+        assert.ok(Object.keys(found).length > 4, JSON.stringify(found));
+        assert.equal(await page.getByRole("button", { name: "Copy go tool pprof" }).getAttribute("title"),
+                     `go tool pprof '${new URL("profile?last=3600s", PAGE_URL).href}'`);
+    });
+    await historyOf(10);
+    await withPage(`${PAGE_URL}#a=before:4&b=last:4`, {}, async page => {
+        const facts = side => page.locator(`[data-side=${side}] .facts`);
+        await Promise.all(["a", "b"].map(side => facts(side).getByText(/ over [\d.]+ s/).waitFor()));
+        await page.locator(".headline").waitFor();
+        const found = await colours(page, "canvas.flame");
+        assert.ok(Object.keys(found).length > 4, JSON.stringify(found));
+        const copy = page.locator("[data-side=a]").getByRole("button", { name: "Copy" });
+        const [, from, to] = /from=(\d+)&to=(\d+)/.exec(await copy.getAttribute("title"));
+        assert.equal(to - from, 4);
+    });
+});
+
+/* Until nginx has kept that many steps of what lies behind. */
+async function historyOf(steps) {
+    for (;;) {
+        const { instance } = await (await fetch(new URL("status", PAGE_URL))).json();
+        if (instance.history.steps >= steps) {
+            return;
+        }
+        await new Promise(resolve => { setTimeout(resolve, 200); });
+    }
+}
 
 test("two versions of a live profile are compared per request", async () => {
     const hash = "#a=live:4&fa=version%3D1.0.0&b=live:4&fb=version%3D2.0.0";
@@ -399,14 +363,76 @@ test("what is wrong is said in words", async () => {
         await page.getByText("add wall to profiler_types").waitFor();
     });
     await withPage(PAGE_URL, {}, async page => {
-        const broken = join(WORK, "broken.pb.gz");
-        writeFileSync(broken, readFileSync(V1).subarray(0, 500));
-        await openFiles(page, broken);
+        await openFiles(page, written("broken.pb.gz", readFileSync(V1).subarray(0, 500)));
         await page.getByText("broken.pb.gz: the file is damaged").waitFor();
-        const text = join(WORK, "index.html");
-        writeFileSync(text, "<!DOCTYPE html><p>hello");
-        await openFiles(page, text);
+        await openFiles(page, written("index.html", "<!DOCTYPE html><p>hello"));
         await page.getByText("index.html: this is not a profile").waitFor();
+    });
+});
+
+test("a URL that makes no sense is said to, and the page works", async () => {
+    const hash = "#a=constructor:5&kind=__proto__&view=pie&sort=-x&zoom=%zz&fa=x%3D%00&basis=moon";
+    await withPage(`${PAGE_URL}${hash}`, {}, async page => {
+        await page.getByText("The link is to a profile that is not here: constructor:5").waitFor();
+        assert.equal(await page.locator("[data-kind=cpu]").getAttribute("aria-pressed"), "true");
+        await openFiles(page, V1);
+        await page.locator("canvas.flame").waitFor();
+    });
+});
+
+test("a report whose profiles are damaged says so", async () => {
+    const whole = readFileSync(REPORT, "utf8");
+    const damaged = [whole.replace('"data": "', '"data": "!!'),
+                     whole.replace('id="profiles">[', 'id="profiles">[{'),
+                     whole.replace(/"data": "[^"]{100}/, '"data": "')];
+    for (const text of damaged) {
+        assert.notEqual(text, whole);
+        const file = written("damaged.html", text);
+        await withPage(pathToFileURL(file).href, {}, async page => {
+            await page.getByText("The profiles in this page can't be read").waitFor();
+            await page.getByRole("button", { name: "choose a file" }).waitFor();
+        });
+    }
+});
+
+test("what is recorded for nobody is not waited for", async () => {
+    await withPage(PAGE_URL, {}, async page => {
+        await page.getByRole("button", { name: "The next 30 s" }).click();
+        await page.getByRole("progressbar").waitFor();
+        const ended = page.waitForEvent("requestfailed", request =>
+            request.url().endsWith("profile?seconds=30"));
+        await page.getByLabel("Profile A").selectOption("new:last:300");
+        await ended;
+        await page.locator("canvas.flame").waitFor();
+    });
+});
+
+test("a profile without samples says so, alone and beside another", async () => {
+    const none = written("none.pb.gz", made([]));
+    await withPage(PAGE_URL, {}, async page => {
+        await openFiles(page, none);
+        await page.getByText("No samples: nothing of this kind happened").waitFor();
+    });
+    await withPage(PAGE_URL, {}, async page => {
+        await openFiles(page, V1, none);
+        await page.locator(".headline").getByText("B has no samples").waitFor();
+        for (const key of ["1", "2", "3", "4"]) {
+            await page.keyboard.press(key);
+            await page.locator("[data-view][aria-pressed=true]")
+                .and(page.getByTitle(`Key ${key}`)).waitFor();
+            await page.locator("canvas.flame, .functions tbody tr").first().waitFor();
+        }
+    });
+});
+
+test("profiles of two kinds are not compared, and it is said which lacks what", async () => {
+    const wall = written("waits.pb.gz",
+                         made([{ stack: ["main", "epoll_wait"], samples: 9 }], "wall"));
+    await withPage(PAGE_URL, {}, async page => {
+        await openFiles(page, V1, wall);
+        await page.getByText("waits.pb.gz has no CPU profile").waitFor();
+        await page.getByRole("button", { name: "Wall" }).click();
+        await page.getByText("v1.pb.gz has no Wall profile").waitFor();
     });
 });
 
@@ -435,80 +461,3 @@ test("files that are dropped are opened", async () => {
         await page.locator(".headline").getByText("bubble_sort").waitFor();
     });
 });
-
-test("names in a profile are text, whatever they have in them", async () => {
-    const attack = "<img src=x onerror=\"window.attacked=1\">";
-    const names = [attack, "</script><script>window.attacked=2</script>",
-                   "javascript:window.attacked=3", "${window.attacked=4}", "a\u202eb\0c"];
-    const file = join(WORK, "hostile.pb.gz");
-    writeFileSync(file, made(names.map((name, i) => ({ stack: ["main", name], samples: 50 + i }))));
-    const other = join(WORK, `${attack.replace(/[/"]/g, "")}.pb.gz`);
-    writeFileSync(other, made([{ stack: ["main"], samples: 90 }]));
-    await withPage(PAGE_URL, { expected: /TrustedHTML/ }, async page => {
-        await openFiles(page, file, other);
-        await page.locator(".headline").waitFor();
-        for (const key of ["4", "3", "2", "1"]) {
-            await page.keyboard.press(key);
-            await page.locator("canvas.flame, .functions").first().waitFor();
-            await page.mouse.move(300, 300);
-            await page.mouse.move(310, 290);
-        }
-        await page.keyboard.press("4");
-        await page.locator(".functions").getByText(attack, { exact: true }).waitFor();
-        assert.equal(await page.locator("img").count(), 0);
-        assert.equal(await page.evaluate(() => window.attacked), undefined);
-        /* and if one ever were markup, the policy would stop it */
-        const refused = await page.evaluate(() => {
-            try {
-                document.body.innerHTML = "<img src=x>";
-                return "";
-            } catch (reason) {
-                return String(reason);
-            }
-        });
-        assert.match(refused, /TrustedHTML/);
-    });
-});
-
-const LOOKS = [
-    ["one", "#a=inside:2"], ["search", "#a=inside:2&q=sort"],
-    ["top-one", "#a=inside:2&view=top"], ["compare", BOTH],
-    ["inverted", `${BOTH}&view=inverted`], ["sandwich", `${BOTH}&view=sandwich`],
-    ["top", `${BOTH}&view=top`],
-];
-
-for (const [width, height] of [[1280, 800], [390, 844]]) {
-    for (const dark of [false, true]) {
-        const some = (width === 1280) === dark ? [] : ["compare", "sandwich", "top"];
-        test(`${width} pixels, ${dark ? "dark" : "light"}: nothing is cut off, and axe `
-             + "finds nothing serious", async () => {
-            await withPage(PAGE_URL, { width, height, dark }, async page => {
-                await page.getByRole("button", { name: "The next 10 s" }).waitFor();
-                await checkLooks(page, "start", width, dark, LONG || !dark);
-            });
-            await withPage(REPORT_URL, { width, height, dark }, async page => {
-                for (const [name, hash] of LOOKS) {
-                    await page.evaluate(to => { location.hash = to; }, hash);
-                    await checkLooks(page, name, width, dark, LONG || some.includes(name));
-                }
-            });
-        });
-    }
-}
-
-async function checkLooks(page, name, width, dark, axe) {
-    await page.locator(".start, canvas.flame, .functions").first().waitFor();
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-    assert.ok(wide <= width, `${name} is ${wide} pixels wide`);
-    if (SHOTS) {
-        await page.screenshot({
-            path: join(SHOTS, `${name}-${width}${dark ? "-dark" : ""}.png`) });
-    }
-    if (axe) {
-        await page.evaluate(AXE);
-        const { violations } = await page.evaluate(() => window.axe.run());
-        const serious = violations.filter(v => ["serious", "critical"].includes(v.impact));
-        assert.deepEqual(serious.map(v => `${v.id}: ${v.nodes[0].html}`), [],
-                         `${name} at ${width}`);
-    }
-}

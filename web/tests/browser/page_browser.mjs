@@ -54,8 +54,11 @@ export async function open(browser, url, { width = 1280, height = 800,
 export async function colours(page, selector) {
     await page.locator(selector).and(page.locator("[aria-busy=false]")).waitFor();
     return page.locator(selector).evaluate(canvas => {
-        const { data } = canvas.getContext("2d")
-            .getImageData(0, 0, canvas.width, canvas.height);
+        /* of a copy: one that is read more than once is drawn another way */
+        const copy = new OffscreenCanvas(canvas.width, canvas.height)
+            .getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
         const found = {};
         for (let i = 0; i < data.length; i += 4) {
             const colour = [...data.subarray(i, i + 4)].join(",");

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { FrameTable, libraryName } from "../../src/model/frame_table";
 import { ProfileError } from "../../src/model/message_fields";
-import { labelValues } from "../../src/model/profile";
+import { labelValues, offeredValues } from "../../src/model/profile";
 import { decodeProfile, readProfile } from "../../src/model/profile_decode";
 import { finish } from "../../src/model/slices";
 import { encoded, made, zipped } from "./made_profile";
@@ -49,6 +49,14 @@ test("labels are kept, strings and numbers, and counted by value", () => {
     const values = labelValues(profile);
     assert.deepEqual([...values.get("location")!], [["/a", 2], ["/b", 1]]);
     assert.deepEqual([...values.get("size")!.keys()], ["7"]);
+});
+
+test("of very many values of a label those of most samples are offered", () => {
+    const values = new Map(Array.from({ length: 5000 }, (_, i) => [`id${i}`, i === 4321 ? 9 : 1]));
+    const offered = offeredValues(values);
+    assert.equal(offered.length, 200);
+    assert.equal(offered[0], "id4321");
+    assert.deepEqual(offeredValues(new Map([["b", 1], ["a", 2]])), ["b", "a"]);
 });
 
 test("requests come from the comment of the profiler, else there are none", () => {
