@@ -63,15 +63,6 @@ export class CallTree {
         this.weight = new Float64Array(size);
     }
 
-    /* The frames from the root to a node, that of the root left out. */
-    path(node: number): number[] {
-        const frames: number[] = [];
-        for (let n = node; n !== ROOT; n = this.parent[n]!) {
-            frames.push(this.frame[n]!);
-        }
-        return frames.reverse();
-    }
-
     /* The largest first; those of less weight are left out. */
     children(node: number, weight = 0): number[] {
         const found: number[] = [];

@@ -35,7 +35,8 @@ export interface PageState {
     readonly b: SideState;
     readonly basis: Basis | null;
     readonly query: string;
-    /* names of functions from the root to the one that is zoomed to */
+    /* functions from the root to the one that is zoomed to: each its name, or its
+       focusKey() where its name is not enough */
     readonly zoom: readonly string[];
     /* focusKey() of the function of the sandwich */
     readonly focus: string;

@@ -110,7 +110,7 @@ export class FlameViews {
             }
             return;
         }
-        actions.set({ zoom: tree.path(node).map(frame => model.frame(frame).name) });
+        actions.set({ zoom: model.zoomOf(tree, node) });
     }
 
     private show(direction: Direction, focus: number, upwards: boolean): void {

@@ -11,7 +11,7 @@ import {
 import { type Frame, FrameTable } from "../model/frame_table";
 import { matchedFrames, matcher, matchedShare } from "../model/frame_search";
 import { type FunctionValues, functionValues } from "../model/function_table";
-import { type PageState, readFocus, type SideState } from "../model/page_state";
+import { focusKey, type PageState, readFocus, type SideState } from "../model/page_state";
 import { type Kind, kindType } from "../model/profile_kind";
 import { type Loaded, offeredKinds, type Recording, Recordings } from "../model/recordings";
 import { select, type Selection, shareOf } from "../model/sample_selection";
@@ -190,18 +190,36 @@ export class PageModel {
         return this.frames.frames[id]!;
     }
 
-    /* The node of a path of names; as far as the tree has it. */
+    /* The names from the root to a node, for the state; with its library where
+       another beside it, of the same name, would be found first. */
+    zoomOf(tree: CallTree, node: number): string[] {
+        const names: string[] = [];
+        for (let n = node; n !== ROOT; n = tree.parent[n]!) {
+            const { name, library } = this.frame(tree.frame[n]!);
+            const found = this.child(tree, tree.parent[n]!, name);
+            names.push(found === n ? name : focusKey(library, name));
+        }
+        return names.reverse();
+    }
+
+    /* The node of zoomOf(), as far as the tree has it. */
     resolve(tree: CallTree, names: readonly string[]): number {
         let node = ROOT;
         for (const name of names) {
-            const found = tree.children(node)
-                .find(child => this.frame(tree.frame[child]!).name === name);
+            const found = this.child(tree, node, name);
             if (found === undefined) {
                 break;
             }
             node = found;
         }
         return node;
+    }
+
+    private child(tree: CallTree, parent: number, wanted: string): number | undefined {
+        const children = tree.children(parent);
+        const frame = (node: number): Frame => this.frame(tree.frame[node]!);
+        return children.find(node => frame(node).name === wanted)
+            ?? children.find(node => focusKey(frame(node).library, frame(node).name) === wanted);
     }
 
     /* What was made of the same before, or what make() makes. */
