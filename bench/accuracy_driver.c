@@ -456,6 +456,7 @@ int
 main(int argc, char **argv)
 {
     int                         rc;
+    uint64_t                    unsent;
     struct nprof               *nprof;
     struct nprof_config         config;
     const struct nprof_library *library;
@@ -490,5 +491,6 @@ main(int argc, char **argv)
     sleep_for(SETTLE_NS);
     measure(library, nprof, argv);
 
-    return library->stop(nprof, 1000) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return library->stop(nprof, 1000, &unsent) == 0 ? EXIT_SUCCESS
+                                                    : EXIT_FAILURE;
 }

@@ -44,6 +44,9 @@
 
 #define RATE_MAX 1000
 
+/* Of the time to stop: what spans may be sent in. */
+#define TRACE_END_PART 2
+
 
 struct module_table profiler_modules;
 
@@ -248,16 +251,34 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
 }
 
 
-static int
-profiler_stop(struct nprof *nprof, unsigned timeout_ms)
+static uint64_t
+uploads_dropped(const struct nprof *nprof)
 {
+    return nprof->uploader == NULL ? 0 : uploader_dropped(nprof->uploader);
+}
+
+
+static int
+profiler_stop(struct nprof *nprof, unsigned timeout_ms, uint64_t *unsent)
+{
+    bool     stopped;
+    int64_t  now, time_ns;
+    uint64_t dropped;
+
+    now = clock_ns(CLOCK_MONOTONIC);
+    time_ns = timeout_ms * INT64_C(1000000);
+    dropped = uploads_dropped(nprof);
+
     sampling_stop();
 
     if (nprof->trace != NULL) {
-        trace_thread_end(nprof->trace);
+        trace_thread_end(nprof->trace, now + time_ns / TRACE_END_PART);
     }
 
-    if (!profiler_threads_stop(nprof, timeout_ms)) {
+    stopped = profiler_threads_stop(nprof, now + time_ns);
+    *unsent = uploads_dropped(nprof) - dropped;
+
+    if (!stopped) {
         return -ETIMEDOUT;
     }
 

@@ -469,9 +469,10 @@ struct nprof_library {
     /*
      * Ends sampling and all threads, and frees all jobs, in at most
      * timeout_ms milliseconds. A thread that does not end by then is left
-     * behind, with what it uses, and -ETIMEDOUT is returned; else 0.
+     * behind, with what it uses, and -ETIMEDOUT is returned; else 0. unsent
+     * gets how many profiles could not be uploaded any more.
      */
-    int (*stop)(struct nprof *nprof, unsigned timeout_ms);
+    int (*stop)(struct nprof *nprof, unsigned timeout_ms, uint64_t *unsent);
 
     /* Readable (an eventfd) when next_done() or next_notice() have something
        to give. */

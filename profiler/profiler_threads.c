@@ -21,10 +21,13 @@
 #define PROFILER_STACK_SIZE (256 * 1024)
 
 
-/* Of the time to stop: what the last period may take, and, after that, what is
-   left to the uploader alone once the other threads have ended. */
+/* Of the time to stop: what the last period may take; and, of what is left after
+   that, how much stays for the uploader alone once the other threads have ended,
+   and then how much for its thread to end: a processor that has other work, too,
+   may let it wait for its turn. */
 #define PERIOD_PART 2
 #define UPLOAD_PART 4
+#define UPLOAD_END_PART 4
 
 
 /* Asks them to end: they wait for nothing any more, nor for other workers. */
@@ -128,27 +131,32 @@ thread_join(pthread_t thread, int64_t until_ns)
 }
 
 
+/* What is left but for that part of it. */
+static int64_t
+time_before(int64_t until_ns, int64_t part)
+{
+    return until_ns - (until_ns - clock_ns(CLOCK_MONOTONIC)) / part;
+}
+
+
 /*
  * The uploader sends what the export thread made last. Where that one does not
- * end in time it has to stop at once, and gets a moment of its own for that.
+ * end in time it has to stop soon, and gets a moment of its own for that.
  */
 static bool
 threads_join(struct nprof *nprof, int64_t until_ns)
 {
-    bool            joined, counted;
-    int64_t         now, early;
-    struct timespec until = time_at(until_ns);
+    bool    joined, counted;
+    int64_t early;
 
-    now = clock_ns(CLOCK_MONOTONIC);
     early = nprof->uploader == NULL ? until_ns
-                                    : until_ns - (until_ns - now) / UPLOAD_PART;
+                                    : time_before(until_ns, UPLOAD_PART);
 
-    joined = thread_join(nprof->profiler_thread, early);
+    counted = thread_join(nprof->profiler_thread, early);
+    joined = counted && thread_join(nprof->export_thread, early);
 
-    counted = joined;
-
-    if (joined && !thread_join(nprof->export_thread, early)) {
-        joined = false;
+    if (nprof->uploader != NULL) {
+        uploader_end(nprof->uploader, time_before(until_ns, UPLOAD_END_PART));
     }
 
     if (nprof->trace != NULL && !trace_thread_join(nprof->trace, early)) {
@@ -160,8 +168,9 @@ threads_join(struct nprof *nprof, int64_t until_ns)
         atomic_store(&nprof->abandoned, true);
     }
 
-    joined = (nprof->uploader == NULL || uploader_stop(nprof->uploader, &until))
-             && joined;
+    joined
+        = (nprof->uploader == NULL || uploader_join(nprof->uploader, until_ns))
+          && joined;
 
     /* what was counted is safe, whatever the others wait for */
     if (!joined && counted && nprof->left) {
@@ -173,14 +182,9 @@ threads_join(struct nprof *nprof, int64_t until_ns)
 
 
 bool
-profiler_threads_stop(struct nprof *nprof, unsigned timeout_ms)
+profiler_threads_stop(struct nprof *nprof, int64_t until_ns)
 {
-    int64_t now, until_ns;
-
-    now = clock_ns(CLOCK_MONOTONIC);
-    until_ns = now + timeout_ms * INT64_C(1000000);
-
-    last_period(nprof, now + (until_ns - now) / PERIOD_PART);
+    last_period(nprof, time_before(until_ns, PERIOD_PART));
 
     threads_end(nprof);
 

@@ -20,10 +20,11 @@ int profiler_threads_start(struct nprof *nprof);
 
 /*
  * Lets the period that is open end, if this worker leads, and what waits be
- * uploaded, and joins all threads. false: not all have ended in that time, and
- * whatever they use has to stay. The event loop's thread.
+ * uploaded, and joins all threads. false: not all have ended by that time
+ * (CLOCK_MONOTONIC, nanoseconds), and whatever they use has to stay. The event
+ * loop's thread.
  */
-bool profiler_threads_stop(struct nprof *nprof, unsigned timeout_ms);
+bool profiler_threads_stop(struct nprof *nprof, int64_t until_ns);
 
 /*
  * What the export thread does of it, after each wake-up: nothing, until it is

@@ -111,11 +111,11 @@ trace_thread_destroy(struct trace_thread *trace)
 
 
 void
-trace_thread_end(struct trace_thread *trace)
+trace_thread_end(struct trace_thread *trace, int64_t until_ns)
 {
     tracer_use(NULL);
     atomic_store(&trace->tracer->stopping, true);
-    trace_post_hurry(trace->post);
+    trace_post_hurry(trace->post, until_ns);
     futex_flag_wake(&trace->tracer->wake);
 }
 

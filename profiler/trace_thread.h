@@ -56,9 +56,9 @@ void trace_thread_start(struct trace_thread *trace);
 /* There are no spans any more, and no thread. */
 void trace_thread_destroy(struct trace_thread *trace);
 
-/* Asks the thread to end: it sends what there is, in a moment. No spans begin
-   any more. */
-void trace_thread_end(struct trace_thread *trace);
+/* Asks the thread to end: it sends what there is, until that time
+   (CLOCK_MONOTONIC, nanoseconds). No spans begin any more. */
+void trace_thread_end(struct trace_thread *trace, int64_t until_ns);
 
 /* Waits for its end, until that time (CLOCK_MONOTONIC, nanoseconds). Returns
    whether there is no thread. */

@@ -9,16 +9,10 @@
 
 #include "../encode/pprof_encode.h"
 #include "../export_thread.h"
-#include "../nprof_clock.h"
 #include "datadog_profile.h"
 #include "profile_version.h"
 #include "pyroscope_push.h"
 #include "upload_period.h"
-
-
-/* Uploads wait up to so much of their period, each instance as long as it is
-   its part: those that were started together do not come together. */
-#define SPREAD_PART 10
 
 
 struct period_export {
@@ -26,7 +20,6 @@ struct period_export {
     const struct upload_settings *settings;
     const struct upload_period   *period;
     struct symbolizer            *symbolizer;
-    int64_t                       due_ns;
 
     struct profile_versions versions;
 
@@ -39,17 +32,6 @@ struct period_export {
     const struct stack_profile *profiles[UPLOAD_PROFILES_MAX];
     uint32_t                    n_profiles;
 };
-
-
-static int64_t
-spread_ns(const struct upload_settings *settings,
-          const struct upload_period   *period)
-{
-    const unsigned char *id = settings->shared->instance;
-
-    return (period->end_ns - period->start_ns) / SPREAD_PART
-           * (id[0] | id[1] << 8) / 65536;
-}
 
 
 static bool
@@ -68,19 +50,17 @@ item_put(struct period_export *e, uint32_t target, enum pprof_label_names names,
          const struct stack_profile *const *profiles, uint32_t n, char *event,
          char *query)
 {
-    int                    rc;
-    struct upload_item    *item;
-    struct pprof_form      form = {.names = names,
-                                   .version = e->versions.versions[e->version],
-                                   .gzip_level = EXPORT_GZIP_LEVEL};
-    struct upload_results *results = e->settings->targets[target].results;
+    int                 rc;
+    struct upload_item *item;
+    struct pprof_form   form = {.names = names,
+                                .version = e->versions.versions[e->version],
+                                .gzip_level = EXPORT_GZIP_LEVEL};
 
     item = calloc(1, sizeof(*item));
 
     if (item != NULL) {
         item->event = event;
         item->query = query;
-        item->due_ns = e->due_ns;
     } else {
         free(event);
         free(query);
@@ -100,7 +80,7 @@ item_put(struct period_export *e, uint32_t target, enum pprof_label_names names,
         upload_item_free(item);
     }
 
-    atomic_fetch_add(&results->dropped, 1);
+    uploader_drop(e->uploader, target);
 }
 
 
@@ -188,7 +168,7 @@ version_export(struct period_export *e, uint32_t target)
     bool datadog = e->settings->targets[target].kind == NPROF_DATADOG;
 
     if (version_select(e, datadog) != 0) {
-        atomic_fetch_add(&e->settings->targets[target].results->dropped, 1);
+        uploader_drop(e->uploader, target);
 
     } else if (datadog) {
         datadog_export(e, target);
@@ -215,7 +195,6 @@ upload_period_export(struct uploader              *uploader,
     e.settings = settings;
     e.period = period;
     e.symbolizer = symbolizer;
-    e.due_ns = clock_ns(CLOCK_MONOTONIC) + spread_ns(settings, period);
 
     profile_versions_find(&e.versions, period->profiles, period->n_profiles,
                           settings->version == NULL ? "" : settings->version);

@@ -32,9 +32,6 @@ struct upload_item {
     /* What comes after the destination's URL, or NULL. */
     char *query;
 
-    /* Not before; CLOCK_MONOTONIC. */
-    int64_t due_ns;
-
     /* Answers so far that asked for another try. */
     unsigned rejections;
 };

@@ -33,6 +33,13 @@
 #define IDLE_MS 60000
 
 
+/* A profile on its way; free where there is no item. */
+struct upload_flight {
+    struct upload_item    *item;
+    struct upload_transfer transfer;
+};
+
+
 /* What goes to one destination. */
 struct upload_lane {
     const struct upload_target *target;
@@ -40,12 +47,12 @@ struct upload_lane {
     /* Protected by the uploader's lock. */
     struct upload_queue queue;
 
-    /* The upload thread's: what is on its way, or NULL; failures in a row;
-       when the pause after them is over. */
-    struct upload_item    *item;
-    struct upload_transfer transfer;
-    unsigned               failures;
-    int64_t                pause_end_ns;
+    /* The upload thread's: what is on its way; failures in a row; when the
+       pause after them is over. */
+    struct upload_flight flights[UPLOAD_QUEUE_MAX];
+    unsigned             n_flights;
+    unsigned             failures;
+    int64_t              pause_end_ns;
 };
 
 
@@ -62,9 +69,12 @@ struct uploader {
     bool      started;
     pthread_t thread;
 
-    /* Set by stop(), in this order. */
+    /* Set by end(), in this order. */
     _Atomic int64_t stop_ns;
     _Atomic bool    stopping;
+
+    /* Of all destinations, by this process. */
+    _Atomic uint64_t dropped;
 
     uint32_t           n_lanes;
     struct upload_lane lanes[UPLOAD_TARGETS_MAX];
@@ -131,6 +141,15 @@ pause_ns(unsigned failures)
 
 
 static void
+lane_count_dropped(struct uploader *uploader, struct upload_lane *lane,
+                   unsigned n)
+{
+    atomic_fetch_add(&lane->target->results->dropped, n);
+    atomic_fetch_add(&uploader->dropped, n);
+}
+
+
+static void
 notice(struct uploader *uploader, enum nprof_notice weight,
        const struct upload_lane *lane, const char *what, const char *reason)
 {
@@ -177,7 +196,7 @@ lane_count_queued(struct uploader *uploader, struct upload_lane *lane)
     n = lane->queue.n;
     pthread_mutex_unlock(&uploader->lock);
 
-    atomic_store(&lane->target->results->queued, n + (lane->item != NULL));
+    atomic_store(&lane->target->results->queued, n + lane->n_flights);
 }
 
 
@@ -187,15 +206,14 @@ static void
 lane_retry(struct uploader *uploader, struct upload_lane *lane,
            struct upload_item *item)
 {
-    unsigned               dropped;
-    struct upload_results *results = lane->target->results;
+    unsigned dropped;
 
     lane->failures++;
     lane->pause_end_ns = clock_ns(CLOCK_MONOTONIC) + pause_ns(lane->failures);
 
     if (item->rejections == REJECTIONS_MAX) {
         upload_item_free(item);
-        atomic_fetch_add(&results->dropped, 1);
+        lane_count_dropped(uploader, lane, 1);
         return;
     }
 
@@ -203,25 +221,43 @@ lane_retry(struct uploader *uploader, struct upload_lane *lane,
     dropped = upload_queue_return(&lane->queue, item);
     pthread_mutex_unlock(&uploader->lock);
 
-    atomic_fetch_add(dropped ? &results->dropped : &results->retried, 1);
+    if (dropped) {
+        lane_count_dropped(uploader, lane, dropped);
+    } else {
+        atomic_fetch_add(&lane->target->results->retried, 1);
+    }
+}
+
+
+/* Ends the transfer; returns its item, which is the caller's. */
+static struct upload_item *
+flight_end(struct uploader *uploader, struct upload_lane *lane,
+           struct upload_flight *flight)
+{
+    struct upload_item *item = flight->item;
+
+    curl_multi_remove_handle(uploader->multi, flight->transfer.easy);
+    upload_transfer_end(&flight->transfer);
+    flight->item = NULL;
+    lane->n_flights--;
+
+    return item;
 }
 
 
 static void
-lane_finish(struct uploader *uploader, struct upload_lane *lane, CURLcode code)
+flight_finish(struct uploader *uploader, struct upload_lane *lane,
+              struct upload_flight *flight, CURLcode code)
 {
     char                   reason[UPLOAD_REASON_SIZE];
     uint32_t               status;
     enum upload_outcome    outcome;
-    struct upload_item    *item = lane->item;
+    struct upload_item    *item;
     struct upload_results *results = lane->target->results;
 
-    outcome = upload_transfer_outcome(&lane->transfer, code, &status, reason);
+    outcome = upload_transfer_outcome(&flight->transfer, code, &status, reason);
     atomic_store(&results->status, status);
-
-    curl_multi_remove_handle(uploader->multi, lane->transfer.easy);
-    upload_transfer_end(&lane->transfer);
-    lane->item = NULL;
+    item = flight_end(uploader, lane, flight);
 
     lane_state(uploader, lane,
                outcome == UPLOAD_SENT ? UPLOAD_WORKS : UPLOAD_FAILS, reason);
@@ -249,48 +285,49 @@ lane_finish(struct uploader *uploader, struct upload_lane *lane, CURLcode code)
 static int64_t
 lane_due_ns(struct uploader *uploader, struct upload_lane *lane, bool stopping)
 {
-    int64_t             due;
-    struct upload_item *first;
+    bool     waits;
+    unsigned most;
 
     /* while we stop, one failure is enough */
-    if (lane->item != NULL || (stopping && lane->failures > 0)) {
+    most = stopping ? UPLOAD_QUEUE_MAX : 1;
+
+    if (lane->n_flights >= most || (stopping && lane->failures > 0)) {
         return INT64_MAX;
     }
 
-    due = INT64_MAX;
-
     pthread_mutex_lock(&uploader->lock);
-
-    first = lane->queue.first;
-    if (first != NULL) {
-        due = stopping                             ? 0
-              : first->due_ns > lane->pause_end_ns ? first->due_ns
-                                                   : lane->pause_end_ns;
-    }
-
+    waits = lane->queue.first != NULL;
     pthread_mutex_unlock(&uploader->lock);
 
-    return due;
+    return waits ? lane->pause_end_ns : INT64_MAX;
 }
 
 
+/* There is an item, and a free place for it. */
 static void
 lane_begin(struct uploader *uploader, struct upload_lane *lane)
 {
+    struct upload_item   *item;
+    struct upload_flight *flight;
+
     pthread_mutex_lock(&uploader->lock);
-    lane->item = upload_queue_take(&lane->queue);
+    item = upload_queue_take(&lane->queue);
     pthread_mutex_unlock(&uploader->lock);
 
-    if (upload_transfer_begin(&lane->transfer, uploader->settings, lane->target,
-                              lane->item)
+    for (flight = lane->flights; flight->item != NULL; flight++) {
+    }
+
+    if (upload_transfer_begin(&flight->transfer, uploader->settings,
+                              lane->target, item)
         != 0) {
-        upload_item_free(lane->item);
-        lane->item = NULL;
-        atomic_fetch_add(&lane->target->results->dropped, 1);
+        upload_item_free(item);
+        lane_count_dropped(uploader, lane, 1);
         return;
     }
 
-    curl_multi_add_handle(uploader->multi, lane->transfer.easy);
+    flight->item = item;
+    lane->n_flights++;
+    curl_multi_add_handle(uploader->multi, flight->transfer.easy);
 }
 
 
@@ -308,37 +345,55 @@ lanes_begin(struct uploader *uploader, bool stopping, bool *busy)
 
     for (i = 0; i < uploader->n_lanes; i++) {
         lane = &uploader->lanes[i];
-
         due = lane_due_ns(uploader, lane, stopping);
-        if (due <= clock_ns(CLOCK_MONOTONIC)) {
-            lane_begin(uploader, lane);
 
-        } else if (due < next) {
-            next = due;
+        while (due <= clock_ns(CLOCK_MONOTONIC)) {
+            lane_begin(uploader, lane);
+            due = lane_due_ns(uploader, lane, stopping);
         }
 
-        *busy |= lane->item != NULL;
+        next = due < next ? due : next;
+        *busy |= lane->n_flights != 0;
     }
 
     return next;
 }
 
 
+/* That of the transfer, or NULL. */
+static struct upload_flight *
+lane_flight(struct upload_lane *lane, const CURL *easy)
+{
+    unsigned i;
+
+    for (i = 0; i < UPLOAD_QUEUE_MAX; i++) {
+        if (lane->flights[i].item != NULL
+            && lane->flights[i].transfer.easy == easy) {
+            return &lane->flights[i];
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 transfers_run(struct uploader *uploader)
 {
-    int      running, left;
-    uint32_t i;
-    CURLMsg *message;
+    int                   running, left;
+    uint32_t              i;
+    CURLMsg              *message;
+    struct upload_flight *flight;
 
     (void) curl_multi_perform(uploader->multi, &running);
 
     while ((message = curl_multi_info_read(uploader->multi, &left)) != NULL) {
         for (i = 0; i < uploader->n_lanes; i++) {
-            if (uploader->lanes[i].item != NULL
-                && uploader->lanes[i].transfer.easy == message->easy_handle) {
-                lane_finish(uploader, &uploader->lanes[i],
-                            message->data.result);
+            flight = lane_flight(&uploader->lanes[i], message->easy_handle);
+
+            if (flight != NULL) {
+                flight_finish(uploader, &uploader->lanes[i], flight,
+                              message->data.result);
                 break;
             }
         }
@@ -373,21 +428,21 @@ transfers_wait(struct uploader *uploader, int64_t due)
 static void
 lane_drop(struct uploader *uploader, struct upload_lane *lane)
 {
+    unsigned            i;
     struct upload_item *item;
 
-    if (lane->item != NULL) {
-        curl_multi_remove_handle(uploader->multi, lane->transfer.easy);
-        upload_transfer_end(&lane->transfer);
+    for (i = 0; i < UPLOAD_QUEUE_MAX; i++) {
+        if (lane->flights[i].item != NULL) {
+            upload_item_free(flight_end(uploader, lane, &lane->flights[i]));
+            lane_count_dropped(uploader, lane, 1);
+        }
     }
 
-    for (item
-         = lane->item != NULL ? lane->item : upload_queue_take(&lane->queue);
-         item != NULL; item = upload_queue_take(&lane->queue)) {
+    while ((item = upload_queue_take(&lane->queue)) != NULL) {
         upload_item_free(item);
-        atomic_fetch_add(&lane->target->results->dropped, 1);
+        lane_count_dropped(uploader, lane, 1);
     }
 
-    lane->item = NULL;
     atomic_store(&lane->target->results->queued, 0);
 }
 
@@ -474,13 +529,12 @@ void
 uploader_put(struct uploader *uploader, uint32_t target,
              struct upload_item *item)
 {
-    unsigned               dropped;
-    struct upload_lane    *lane = &uploader->lanes[target];
-    struct upload_results *results = lane->target->results;
+    unsigned            dropped;
+    struct upload_lane *lane = &uploader->lanes[target];
 
-    if (!thread_start(uploader)) {
+    if (atomic_load(&uploader->stopping) || !thread_start(uploader)) {
         upload_item_free(item);
-        atomic_fetch_add(&results->dropped, 1);
+        lane_count_dropped(uploader, lane, 1);
         return;
     }
 
@@ -488,30 +542,45 @@ uploader_put(struct uploader *uploader, uint32_t target,
     dropped = upload_queue_put(&lane->queue, item);
     pthread_mutex_unlock(&uploader->lock);
 
-    atomic_fetch_add(&results->dropped, dropped);
+    lane_count_dropped(uploader, lane, dropped);
+    curl_multi_wakeup(uploader->multi);
+}
+
+
+void
+uploader_drop(struct uploader *uploader, uint32_t target)
+{
+    lane_count_dropped(uploader, &uploader->lanes[target], 1);
+}
+
+
+uint64_t
+uploader_dropped(const struct uploader *uploader)
+{
+    return atomic_load(&uploader->dropped);
+}
+
+
+void
+uploader_end(struct uploader *uploader, int64_t until_ns)
+{
+    atomic_store(&uploader->stop_ns, until_ns);
+    atomic_store(&uploader->stopping, true);
     curl_multi_wakeup(uploader->multi);
 }
 
 
 bool
-uploader_stop(struct uploader *uploader, const struct timespec *deadline)
+uploader_join(struct uploader *uploader, int64_t until_ns)
 {
-    int64_t now, end;
+    struct timespec until;
 
-    if (!uploader->started) {
-        return true;
-    }
+    until.tv_sec = (time_t) (until_ns / 1000000000);
+    until.tv_nsec = (long) (until_ns % 1000000000);
 
-    /* half of the time is for transfers: a processor that has other work, too,
-       may let the thread wait for its turn to end */
-    now = clock_ns(CLOCK_MONOTONIC);
-    end = (int64_t) deadline->tv_sec * 1000000000 + deadline->tv_nsec;
-    atomic_store(&uploader->stop_ns, now + (end - now) / 2);
-    atomic_store(&uploader->stopping, true);
-    curl_multi_wakeup(uploader->multi);
-
-    if (pthread_clockjoin_np(uploader->thread, NULL, CLOCK_MONOTONIC, deadline)
-        != 0) {
+    if (uploader->started
+        && pthread_clockjoin_np(uploader->thread, NULL, CLOCK_MONOTONIC, &until)
+               != 0) {
         return false;
     }
 

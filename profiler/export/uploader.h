@@ -5,7 +5,8 @@
  * with the first profile, so only a process that uploads has one.
  *
  * Each destination has its own queue and its own pauses after failures, so that
- * one which hangs does not hold up the others. Memory: UPLOAD_QUEUE_BYTES per
+ * one which hangs does not hold up the others, and gets one profile at a time but
+ * for the end. Memory: UPLOAD_QUEUE_BYTES per
  * destination, twice that of one profile while it is sent, and libcurl's.
  */
 
@@ -15,7 +16,7 @@
 
 
 #include <stdbool.h>
-#include <time.h>
+#include <stdint.h>
 
 #include "upload_queue.h"
 #include "upload_settings.h"
@@ -44,14 +45,25 @@ struct uploader *uploader_create(const struct upload_settings *settings,
 void uploader_put(struct uploader *uploader, uint32_t target,
                   struct upload_item *item);
 
-/*
- * No more items are put. Sends what waits until a destination fails, or half of
- * the time is over that the deadline (CLOCK_MONOTONIC) leaves, and joins the
- * thread. false: it still runs, and stays. The event loop's thread.
- */
-bool uploader_stop(struct uploader *uploader, const struct timespec *deadline);
+/* A profile that was not even put is given up. Any thread. */
+void uploader_drop(struct uploader *uploader, uint32_t target);
 
-/* It is stopped. */
+/*
+ * No more items are put; one that is, is dropped. What waits is sent at once, all
+ * at the same time, but to destinations that fail, and what is not sent by that
+ * time (CLOCK_MONOTONIC, nanoseconds) is dropped. The event loop's thread, as all
+ * that follow.
+ */
+void uploader_end(struct uploader *uploader, int64_t until_ns);
+
+/* After end(): joins the thread, until that time. false: it still runs, and
+   stays. */
+bool uploader_join(struct uploader *uploader, int64_t until_ns);
+
+/* Profiles that this process dropped so far, of all destinations. Any thread. */
+uint64_t uploader_dropped(const struct uploader *uploader);
+
+/* It is joined, or was never used. */
 void uploader_destroy(struct uploader *uploader);
 
 

@@ -17,6 +17,10 @@
 
 #define ALL_TYPES (NPROF_TYPE(NPROF_PROFILES) - 1)
 
+/* The first period is shorter by up to this part of it, in so many steps. */
+#define SPREAD_PART 10
+#define SPREAD_STEPS 65536
+
 /* The windows of a step. */
 enum {
     STEP = 0,
@@ -65,6 +69,26 @@ period_ns(const struct instance_leader *leader)
 }
 
 
+int64_t
+leader_first_period_ns(uint64_t instance_id, int64_t period)
+{
+    return period
+           - period / SPREAD_PART / SPREAD_STEPS
+                 * (int64_t) (instance_id % SPREAD_STEPS);
+}
+
+
+/* How long the period that is open is to be. */
+static int64_t
+open_period_ns(const struct instance_leader *leader)
+{
+    return atomic_load(&instance.directory->periods) == 0
+               ? leader_first_period_ns(instance.directory->id,
+                                        period_ns(leader))
+               : period_ns(leader);
+}
+
+
 static int64_t
 step_ns(const struct instance_leader *leader)
 {
@@ -73,12 +97,16 @@ step_ns(const struct instance_leader *leader)
 }
 
 
-/* Whether a window of that base has lasted so long; it is due if there is none,
-   to begin one. */
+/*
+ * Whether a window of that base has lasted so long; it is due if there is none,
+ * to begin one. To a worker that drains twice as long: it may have to exit while
+ * it closes the window, and a worker of the new configuration is about to come.
+ */
 static bool
 is_due(enum instance_base_role role, int64_t length_ns, int64_t now)
 {
-    return now - atomic_load(&instance.directory->bases[role].monotonic_ns)
+    return (now - atomic_load(&instance.directory->bases[role].monotonic_ns))
+               / (instance_slot_drains(instance_own_slot()) ? 2 : 1)
            >= length_ns;
 }
 
@@ -278,6 +306,10 @@ step_make(struct step *step)
         return;
     }
 
+    if (step->open[PERIOD]) {
+        atomic_fetch_add(&instance.directory->periods, 1);
+    }
+
     step_keep(step);
     step_period(step);
 }
@@ -299,7 +331,8 @@ leader_step(struct instance_leader *leader, bool last)
     history = !last && leader->config->history_size != 0
               && is_due(INSTANCE_BASE_STEP, step_ns(leader), now);
     periods = leader->handlers.n != 0
-              && (last || is_due(INSTANCE_BASE_PERIOD, period_ns(leader), now));
+              && (last
+                  || is_due(INSTANCE_BASE_PERIOD, open_period_ns(leader), now));
 
     if (!history && !periods) {
         return;
@@ -330,7 +363,7 @@ turn_set(struct instance_leader *leader, int64_t now)
 
     const int64_t lengths[COLLECT_WINDOWS] = {
         [STEP] = leader->config->history_size != 0 ? step_ns(leader) : 0,
-        [PERIOD] = leader->handlers.n != 0 ? period_ns(leader) : 0,
+        [PERIOD] = leader->handlers.n != 0 ? open_period_ns(leader) : 0,
     };
 
     for (w = 0; w < COLLECT_WINDOWS; w++) {
@@ -369,7 +402,8 @@ instance_leader_turn(struct instance_leader *leader)
 void
 instance_leader_finish(struct instance_leader *leader)
 {
-    if (leader->handlers.n != 0 && instance_lead()) {
+    if (leader->handlers.n != 0 && !instance_slot_drains(instance_own_slot())
+        && instance_lead()) {
         (void) worker_totals_take(leader->registry, leader->main);
         leader_step(leader, true);
     }

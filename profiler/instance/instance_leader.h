@@ -38,12 +38,20 @@ struct instance_leader {
 };
 
 
+/*
+ * How long the first period of the instance of that id is: up to a tenth shorter
+ * than the others, so that instances that were started together close their
+ * periods, and upload them, at different times from then on. Any thread.
+ */
+int64_t leader_first_period_ns(uint64_t instance_id, int64_t period);
+
 /* Leads, if it is this worker's turn to, and there is anything to do. */
 void instance_leader_turn(struct instance_leader *leader);
 
 /*
  * This worker exits: if it leads, or nobody does, the period ends now, unless
- * nothing was counted in it. Where other workers go on, they lead by then.
+ * nothing was counted in it, or the worker drains: others go on with it, who may
+ * be about to start.
  */
 void instance_leader_finish(struct instance_leader *leader);
 

@@ -163,6 +163,9 @@ struct instance_directory {
     _Atomic uint32_t              history_count;
     struct instance_history_entry history[INSTANCE_HISTORY];
 
+    /* Periods that were closed. */
+    _Atomic uint64_t periods;
+
     /* Workers that went without handing over. */
     _Atomic uint64_t lost;
 

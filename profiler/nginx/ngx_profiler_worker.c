@@ -132,6 +132,8 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
 void
 ngx_profiler_worker_stop(ngx_cycle_t *cycle)
 {
+    int           rc;
+    uint64_t      unsent;
     ngx_msec_t    start, spent;
     struct nprof *nprof;
 
@@ -155,8 +157,17 @@ ngx_profiler_worker_stop(ngx_cycle_t *cycle)
     ngx_profiler_request_labels = NULL;
     ngx_profiler_traces = NULL;
 
-    if (ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent)
-        != 0) {
+    rc = ngx_profiler_library()->stop(nprof, NGX_PROFILER_STOP_TIMEOUT - spent,
+                                      &unsent);
+
+    if (unsent) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "profiler: %uL profiles could not be uploaded before the "
+                      "worker exits",
+                      unsent);
+    }
+
+    if (rc != 0) {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "profiler did not stop in %d ms",
                       NGX_PROFILER_STOP_TIMEOUT);

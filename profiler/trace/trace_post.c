@@ -16,9 +16,8 @@
 
 #define TRACES_PATH "/v0.4/traces"
 
-/* For a whole request; and while the process waits for us to end. */
+/* For a whole request. */
 #define POST_MS 5000
-#define HURRY_MS 100
 
 /* With its NUL. */
 #define URL_MAX 512
@@ -99,6 +98,7 @@ trace_post_create(const struct upload_settings *identity,
     }
 
     post->identity = identity;
+    atomic_store(&post->end_ns, INT64_MAX);
     post->multi = curl_multi_init();
     post->easy = curl_easy_init();
 
@@ -164,11 +164,7 @@ static void
 post_wait(struct trace_post *post)
 {
     int     running;
-    bool    hurries;
-    int64_t now, end;
-
-    hurries = false;
-    end = INT64_MAX;
+    int64_t left;
 
     for (;;) {
         if (curl_multi_perform(post->multi, &running) != CURLM_OK
@@ -176,19 +172,17 @@ post_wait(struct trace_post *post)
             return;
         }
 
-        now = clock_ns(CLOCK_MONOTONIC);
+        left = atomic_load(&post->end_ns) - clock_ns(CLOCK_MONOTONIC);
 
-        if (!hurries && atomic_load(&post->hurry)) {
-            hurries = true;
-            end = now + HURRY_MS * INT64_C(1000000);
-        }
-
-        if (now >= end) {
+        if (left <= 0) {
             return;
         }
 
         (void) curl_multi_poll(post->multi, NULL, 0,
-                               hurries ? HURRY_MS / 10 : POST_MS, NULL);
+                               left < POST_MS * INT64_C(1000000)
+                                   ? (int) (left / 1000000 + 1)
+                                   : POST_MS,
+                               NULL);
     }
 }
 
@@ -250,8 +244,8 @@ trace_post_reason(const struct trace_post *post)
 
 
 void
-trace_post_hurry(struct trace_post *post)
+trace_post_hurry(struct trace_post *post, int64_t until_ns)
 {
-    atomic_store(&post->hurry, true);
+    atomic_store(&post->end_ns, until_ns);
     curl_multi_wakeup(post->multi);
 }

@@ -37,8 +37,9 @@ struct trace_post {
     /* Why the last one failed. */
     char error[CURL_ERROR_SIZE];
 
-    /* There is no time left: set by trace_post_hurry(). */
-    _Atomic bool hurry;
+    /* When requests end at the latest: CLOCK_MONOTONIC, nanoseconds. Set by
+       trace_post_hurry(). */
+    _Atomic int64_t end_ns;
 };
 
 
@@ -59,9 +60,9 @@ long trace_post_send(struct trace_post          *post,
 /* Why the last one failed, for people. Valid until the next one. */
 const char *trace_post_reason(const struct trace_post *post);
 
-/* From now on requests have a moment at most, the one that waits, too. Event
+/* All requests together have until that time, the one that waits, too. Event
    loop's thread. */
-void trace_post_hurry(struct trace_post *post);
+void trace_post_hurry(struct trace_post *post, int64_t until_ns);
 
 
 #endif /* NPROF_TRACE_POST_H */

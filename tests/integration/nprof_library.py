@@ -18,7 +18,7 @@ _CALLS = (
     ("identify", ctypes.c_int, (_POINTER, ctypes.c_char_p, ctypes.c_size_t)),
     ("start", ctypes.c_int, (_POINTER, _POINTER)),
     ("warning", ctypes.c_char_p, (_POINTER,)),
-    ("stop", ctypes.c_int, (_POINTER, ctypes.c_uint)),
+    ("stop", ctypes.c_int, (_POINTER, ctypes.c_uint, _POINTER)),
     ("event_fd", ctypes.c_int, (_POINTER,)),
     ("job_start", ctypes.c_int, (_POINTER, ctypes.c_int, ctypes.c_char_p,
                                  ctypes.c_size_t, _POINTER, _POINTER)),
@@ -97,6 +97,12 @@ def start(rate=99, types=(CPU, STALL), threshold=10, engine=JITTER,
     handle = _POINTER()
     rc = library.start(ctypes.byref(config), ctypes.byref(handle))
     return rc, handle
+
+
+def profiler_stop(handle, milliseconds, copy=library):
+    """0 or -errno; what could not be uploaded is no matter here."""
+    unsent = ctypes.c_uint64()
+    return copy.stop(handle, milliseconds, ctypes.byref(unsent))
 
 
 def job_start(handle, kind, text=None):

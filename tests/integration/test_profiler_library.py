@@ -58,7 +58,7 @@ burner.fiber_burn()
 library.job_finish(job)
 profile = Profile(job_wait(handle))
 assert profile.total(0, "fiber_burn") > 50, profile.samples
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """, ALGORITHMS / "libsort_v1.so", burner)
 
 
@@ -95,10 +95,10 @@ assert library.prepare() == 0
 rc, handle = start()
 assert rc == 0
 assert start()[0] == -errno.EBUSY
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 rc, handle = start()
 assert rc == 0
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """)
 
 
@@ -120,7 +120,7 @@ for one, other in ((first, second), (second, first)) * 3:
     start.__globals__["library"] = other
     assert start()[0] == -errno.EBUSY
     assert len(os.listdir("/proc/self/task")) == 4
-    assert one.stop(handle, 2000) == 0
+    assert profiler_stop(handle, 2000, one) == 0
 """, copy)
 
 
@@ -140,7 +140,7 @@ def attempt(limit, value):
     rc, handle = start()
     resource.setrlimit(limit, (soft, hard))
     if rc == 0:
-        assert library.stop(handle, 2000) == 0
+        assert profiler_stop(handle, 2000) == 0
     return rc
 assert library.prepare() == 0
 def grow():
@@ -168,7 +168,7 @@ for _ in range(20):
         rc, job = job_start(handle, kind, b"0x1" if kind == SYMBOL else None)
         assert rc == 0
     library.job_abandon(job)
-    assert library.stop(handle, 2000) == 0
+    assert profiler_stop(handle, 2000) == 0
 """)
 
 
@@ -213,7 +213,7 @@ assert len(watched) <= 7, watched
 with open("/proc/self/timers") as timers:
     text = timers.read()
 assert text.count("notify:") <= 3, text
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """, burner, 60 if long_run else 3)
 
 
@@ -262,7 +262,7 @@ assert took <= profile.total(1) < took + 20e6, (profile.total(1), took)
 assert profile.total(1, "clock_nanosleep") == profile.total(1)
 assert job_start(handle, CPU)[0] == job_start(handle, WALL)[0]
 assert job_start(handle, WALL)[0] < 0
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """, method)
 
 
@@ -295,7 +295,7 @@ for thread in crowd:
 time.sleep(2.5)
 assert during == 5, during
 assert slots() == before
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """)
 
 
@@ -325,5 +325,5 @@ window = profile.proto.duration_nanos
 assert abs(named - window) < 0.01 * window, profile.samples
 stop.set()
 thread.join()
-assert library.stop(handle, 2000) == 0
+assert profiler_stop(handle, 2000) == 0
 """)

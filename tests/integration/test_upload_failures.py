@@ -31,7 +31,7 @@ def warnings(driver):
 def stops_in_time(driver):
     """Of the time that it gets, the thread uses half. A worker's exit gives it
     less, but this machine may have other work, too."""
-    stopped, ms = driver.stop(4000)
+    stopped, ms, _ = driver.stop(4000)
     assert ms < 4000
     return stopped
 
@@ -120,13 +120,16 @@ def test_never_accepted():
 
 @pytest.mark.parametrize("behave", ["hang", "slow", "drip"])
 def test_stop_while_it_hangs(behave):
-    """With the usual timeout of ten seconds: stopping cuts it short."""
+    """With the usual timeout of ten seconds: stopping cuts it short, and says
+    what was lost."""
     with Receiver(behave) as receiver, Driver(
             f"datadog={receiver.url}") as driver:
         driver.period()
         receiver.wait(1)
         assert driver.status()[0]["queued"] == PERIOD
-        assert stops_in_time(driver)
+        stopped, ms, dropped = driver.stop(4000)
+        assert stopped and ms < 4000
+        assert dropped == PERIOD
 
 
 @pytest.mark.parametrize("behave", ["slow", "huge", "headers"])
@@ -227,12 +230,38 @@ def test_one_that_hangs_does_not_hold_up_another():
 
 # the end
 
-def test_last_profiles_are_sent_at_the_end():
-    """Without the wait that spreads instances over a period."""
-    with Receiver() as receiver, Driver(f"datadog={receiver.url}") as driver:
+@pytest.mark.parametrize("behave", [200, "late"])
+def test_last_profiles_are_sent_at_the_end(behave):
+    with Receiver(behave) as receiver, Driver(
+            f"datadog={receiver.url}") as driver:
         driver.period()
-        assert driver.stop(10000)[0]
+        stopped, _, dropped = driver.stop(20000)
+        assert stopped and dropped == 0
         receiver.uploads(PERIOD)
+
+
+def test_last_profiles_are_sent_at_the_same_time():
+    """One after the other, those of an agent that takes its time would not fit
+    into what an exit may take."""
+    with Receiver("together") as receiver, Driver(
+            f"datadog={receiver.url}") as driver:
+        driver.period()
+        stopped, _, dropped = driver.stop(20000)
+        assert stopped and dropped == 0
+        receiver.uploads(PERIOD)
+
+
+@pytest.mark.parametrize("behave", [200, "late", "hang"])
+def test_what_an_exit_has_no_time_for_is_counted(behave):
+    """In the time that a worker has: what does not arrive is said to be
+    missing, and no more than that."""
+    with Receiver(behave) as receiver, Driver(
+            f"datadog={receiver.url}") as driver:
+        driver.period()
+        _, ms, dropped = driver.stop(200)
+        # 200 are the bound; the rest is what else the machine does
+        assert ms < 5000
+        assert PERIOD - len(receiver.requests) <= dropped <= PERIOD
 
 
 def test_stop_before_anything_was_sent():

@@ -191,6 +191,15 @@ def test_intake_over_tls(intake):
         assert KEY not in text
 
 
+def test_last_profiles_are_sent_over_tls(intake):
+    receiver, environment = intake
+    with Driver("datadog", **environment) as driver:
+        driver.period()
+        stopped, _, dropped = driver.stop(20000)
+        assert stopped and dropped == 0
+        receiver.uploads(3)
+
+
 def test_key_goes_to_nobody_who_is_not_trusted(intake):
     """A certificate that the system does not know, or of another name."""
     receiver, environment = intake

@@ -64,8 +64,8 @@ class Driver:
         return wait_until(look, what, timeout, interval=0.02)
 
     def stop(self, ms=200):
-        """(joined in time, milliseconds that it took); the driver exits, and
-        has to do so by itself."""
+        """(joined in time, milliseconds that it took, profiles that were
+        dropped); the driver exits, and has to do so by itself."""
         answer = self._ask(f"stop {ms}")
         assert self._process.wait(60) == 0
-        return answer["stopped"], answer["ms"]
+        return answer["stopped"], answer["ms"], answer["dropped"]

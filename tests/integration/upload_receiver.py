@@ -125,7 +125,8 @@ class Receiver:
 
     behave  an HTTP status to answer with; or "hang" (never answers), "drip"
             (one byte each tenth of a second), "slow" (the same, but for the
-            status line), "huge" (an answer without end),
+            status line), "late" (a good answer after a tenth of a second),
+            "together" (good answers once three requests wait for theirs), "huge" (an answer without end),
             "headers" (headers without end), "close" (after the headers of the
             request), "redirect" (to itself, /elsewhere)
     path    of a unix socket; else
@@ -140,6 +141,7 @@ class Receiver:
         self.requests = []
         self.problems = []
         self.connections = 0
+        self._three = threading.Barrier(3)
         self._open = []
         if path:
             self._listener = socket.socket(socket.AF_UNIX)
@@ -237,6 +239,13 @@ class Receiver:
             connection.sendall(REPLY % self.behave)
         elif self.behave == "hang":
             connection.recv(1)
+        elif self.behave == "late":
+            time.sleep(0.1)
+            connection.sendall(REPLY % 200)
+        elif self.behave == "together":
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self._three.wait(60)
+                connection.sendall(REPLY % 200)
         elif self.behave in ("slow", "drip"):
             reply = b"HTTP/1.1 200 OK\r\nX-A: " + b"x" * 1000
             if self.behave == "slow":

@@ -518,8 +518,9 @@ crowd(size_t n)
 int
 main(int argc, char **argv)
 {
-    bool  is_exact;
-    void *handle;
+    uint64_t unsent;
+    bool     is_exact;
+    void    *handle;
 
     struct nprof_config config = {
         .rate = 1000,
@@ -554,7 +555,7 @@ main(int argc, char **argv)
         crowd(rounds);
     }
 
-    CHECK(library->stop(nprof, STOP_TIMEOUT_MS) == 0);
+    CHECK(library->stop(nprof, STOP_TIMEOUT_MS, &unsent) == 0);
 
     return 0;
 }

@@ -350,6 +350,7 @@ static int
 worker_run(unsigned number)
 {
     size_t        i;
+    uint64_t      unsent;
     struct nprof *nprof;
     pthread_t     threads[POOL_THREADS + 2];
 
@@ -376,7 +377,7 @@ worker_run(unsigned number)
     loop_run(nprof);
 
     /* with captures and threads of all states, as at exit_process */
-    CHECK(library->stop(nprof, STOP_TIMEOUT_MS) == 0);
+    CHECK(library->stop(nprof, STOP_TIMEOUT_MS, &unsent) == 0);
 
     atomic_store(&leaving, true);
 

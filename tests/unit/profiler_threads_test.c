@@ -72,6 +72,7 @@ pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
 Test(profiler_threads, thread_that_can_not_be_made, .timeout = 30)
 {
     unsigned                  i;
+    uint64_t                  unsent;
     struct nprof             *nprof;
     const struct nprof_config config = {
         .rate = NPROF_RATE_DEFAULT,
@@ -93,5 +94,5 @@ Test(profiler_threads, thread_that_can_not_be_made, .timeout = 30)
     /* once they can be made it starts */
     atomic_store(&threads_left, -1);
     cr_assert_eq(nprof_library.start(&config, &nprof), 0);
-    cr_assert_eq(nprof_library.stop(nprof, 20000), 0);
+    cr_assert_eq(nprof_library.stop(nprof, 20000, &unsent), 0);
 }

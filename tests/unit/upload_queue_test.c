@@ -13,12 +13,12 @@ static struct upload_queue queue;
 
 
 static struct upload_item *
-item(int64_t number, size_t len)
+item(unsigned number, size_t len)
 {
     struct upload_item *made = calloc(1, sizeof(*made));
 
     cr_assert_not_null(made);
-    made->due_ns = number;
+    made->rejections = number;
     made->len = len;
 
     return made;
@@ -26,16 +26,16 @@ item(int64_t number, size_t len)
 
 
 static void
-expect(int64_t first, int64_t last)
+expect(unsigned first, unsigned last)
 {
-    int64_t             number;
+    unsigned            number;
     struct upload_item *taken;
 
     for (number = first; number <= last; number++) {
         taken = upload_queue_take(&queue);
-        cr_assert_not_null(taken, "no %ld", (long) number);
-        cr_assert_eq(taken->due_ns, number, "%ld instead of %ld",
-                     (long) taken->due_ns, (long) number);
+        cr_assert_not_null(taken, "no %u", number);
+        cr_assert_eq(taken->rejections, number, "%u instead of %u",
+                     taken->rejections, number);
         upload_item_free(taken);
     }
 
@@ -47,7 +47,7 @@ expect(int64_t first, int64_t last)
 
 Test(upload_queue, keeps_the_order)
 {
-    int64_t i;
+    unsigned i;
 
     for (i = 1; i <= UPLOAD_QUEUE_MAX; i++) {
         cr_assert_eq(upload_queue_put(&queue, item(i, 10)), 0);
@@ -59,7 +59,7 @@ Test(upload_queue, keeps_the_order)
 
 Test(upload_queue, drops_the_oldest)
 {
-    int64_t i;
+    unsigned i;
 
     for (i = 1; i <= UPLOAD_QUEUE_MAX; i++) {
         upload_queue_put(&queue, item(i, 10));
@@ -92,7 +92,7 @@ Test(upload_queue, refuses_what_never_fits)
 
 Test(upload_queue, takes_back_as_the_oldest)
 {
-    int64_t             i;
+    unsigned            i;
     struct upload_item *first;
 
     upload_queue_put(&queue, item(1, 10));

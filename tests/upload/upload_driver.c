@@ -10,8 +10,8 @@
  *   period           exports a period of a second; "hot" burns its CPU, half of
  *                    it for version 1.0.0 and a quarter for 2.0.0
  *   status           what `status` has, and the notices since the last one
- *   stop MS          stops in so many milliseconds, and says how long it took;
- *                    then, or at the end of the input, the driver exits
+ *   stop MS          stops in so many milliseconds, and says how long it took,
+ *                    and how many profiles were dropped meanwhile; then, or at the end of the input, the driver exits
  *
  * HANG_DNS=1: looking up a name takes forever.
  */
@@ -218,18 +218,21 @@ status_print(void)
 static void
 uploads_stop(long ms)
 {
-    bool            stopped;
-    int64_t         start, deadline_ns;
-    struct timespec deadline;
+    bool     stopped;
+    int64_t  start;
+    uint64_t dropped;
 
     start = clock_ns(CLOCK_MONOTONIC);
-    deadline_ns = start + ms * 1000000;
-    deadline.tv_sec = (time_t) (deadline_ns / 1000000000);
-    deadline.tv_nsec = (long) (deadline_ns % 1000000000);
+    dropped = uploader_dropped(nprof.uploader);
 
-    stopped = uploader_stop(nprof.uploader, &deadline);
-    printf("{\"stopped\": %s, \"ms\": %ld}\n", stopped ? "true" : "false",
-           (long) ((clock_ns(CLOCK_MONOTONIC) - start) / 1000000));
+    /* the parts are those of profiler_threads.c */
+    uploader_end(nprof.uploader, start + ms * 750000);
+    stopped = uploader_join(nprof.uploader, start + ms * 1000000);
+
+    printf("{\"stopped\": %s, \"ms\": %ld, \"dropped\": %lu}\n",
+           stopped ? "true" : "false",
+           (long) ((clock_ns(CLOCK_MONOTONIC) - start) / 1000000),
+           uploader_dropped(nprof.uploader) - dropped);
     fflush(stdout);
 
     if (!stopped) {
