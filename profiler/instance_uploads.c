@@ -52,6 +52,10 @@ instance_uploads_begin(struct nprof *nprof)
         return;
     }
 
+    if (nprof->config.process_id != 0) {
+        instance_identity.master = (pid_t) nprof->config.process_id;
+    }
+
     nprof->uploader = uploader_create(&instance_identity, nprof);
 
     if (nprof->uploader == NULL

@@ -205,6 +205,10 @@ struct nprof_config {
     /* Not 0: there are spans of requests (struct nprof_traces), as the DD_*
        variables say. */
     uint32_t trace;
+
+    /* The pid that uploads have, 0 for that of the process that called
+       identify(): it may have become a daemon since. */
+    uint32_t process_id;
 };
 
 

@@ -35,7 +35,7 @@ struct upload_settings {
 
     const char *host;
 
-    /* The process that all others are forked of. */
+    /* The process that all workers are forked of. */
     pid_t master;
 
     /* "auto" or "manual": how DD_PROFILING_ENABLED has it. */

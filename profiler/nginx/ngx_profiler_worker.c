@@ -103,6 +103,8 @@ ngx_profiler_worker_start(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     config.request_labels
         = ngx_get_conf(cycle->conf_ctx, ngx_http_module) != NULL;
     config.trace = conf->trace;
+    config.process_id
+        = ngx_process == NGX_PROCESS_SINGLE ? ngx_pid : ngx_parent;
 
     rc = library->start(&config, &ngx_profiler_running);
 

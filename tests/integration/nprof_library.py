@@ -46,7 +46,8 @@ class Config(ctypes.Structure):
         ("history_size", ctypes.c_uint64), ("store_path", ctypes.c_char_p),
         ("store_max_size", ctypes.c_uint64),
         ("store_keep_seconds", ctypes.c_uint64), ("server", ctypes.c_char_p),
-        ("request_labels", ctypes.c_uint32)]
+        ("request_labels", ctypes.c_uint32), ("trace", ctypes.c_uint32),
+        ("process_id", ctypes.c_uint32)]
 
 
 class Descriptor(ctypes.Structure):

@@ -12,6 +12,7 @@ import pytest
 
 from nginx_instance import (ALGORITHMS, SAN_PRELOAD, Load, alive, free_port,
                             memory, threads, wait_until)
+from test_hostile_life import daemon, end_master, end_workers, upgrade
 from test_profiler_library import burner, run  # noqa: F401
 from upload_receiver import Receiver, tls_context
 
@@ -167,6 +168,30 @@ def test_windows_join_through_reloads(nginx):
         check_numbers_and_windows(nginx, received(receiver))
         # not again for each leader
         assert nginx.error_log().count("profiles are uploaded to") == 1
+
+
+def test_binary_upgrade_begins_new_ids(nginx):
+    """While both binaries have workers each has windows of its own: there they
+    overlap, and nowhere else. No time is missing."""
+    with Receiver() as receiver, daemon(configure(
+            nginx, f"profiler_upload datadog {receiver.url};",
+            period="2s")) as old:
+        uploads_of(nginx, receiver, 1)
+        new = upgrade(nginx, old)
+        uploads_of(nginx, receiver, 2)
+        end_workers(old)
+        end_master(old)
+        uploads_of(nginx, receiver, 2)
+        by_master = {old: [], new: []}
+        for upload in received(receiver):
+            by_master[int(upload.tags["process_id"])].append(upload)
+    for uploads in by_master.values():
+        check_numbers_and_windows(nginx, uploads)
+    ids = [{u.tags["runtime-id"] for u in uploads}
+           for uploads in by_master.values()]
+    assert ids[0] and ids[1] and not ids[0] & ids[1]
+    assert (min(u.start for u in by_master[new])
+            < max(u.end for u in by_master[old]))
 
 
 def test_first_period_is_shorter(nginx):

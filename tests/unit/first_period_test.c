@@ -26,9 +26,9 @@ Test(first_period, first_period_is_shorter_by_a_tenth_at_most)
                  leader_first_period_ns(7, PERIOD));
 
     /* the longest that there is: 49 days */
-    cr_assert_gt(leader_first_period_ns(UINT64_MAX,
-                                        UINT32_MAX * INT64_C(1000000)),
-                 UINT32_MAX * INT64_C(900000));
+    cr_assert_gt(
+        leader_first_period_ns(UINT64_MAX, UINT32_MAX * INT64_C(1000000)),
+        UINT32_MAX * INT64_C(900000));
 }
 
 
