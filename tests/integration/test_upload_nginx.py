@@ -33,13 +33,13 @@ def no_variables(monkeypatch):
         monkeypatch.delenv(name)
 
 
-def configure(nginx, main, workers=2, period="1s", log_level="info"):
+def configure(nginx, main, workers=2, period="1s", log_level="info", http=""):
     nginx.write_conf(
         modules=("ngx_http_count_module", "ngx_profiler_module"),
         main=f"profiler on; profiler_types cpu; profiler_period {period};"
         + main,
         http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;"
-        f"count_plugin v2 {ALGORITHMS}/libsort_v2.so;",
+        f"count_plugin v2 {ALGORITHMS}/libsort_v2.so;" + http,
         server=SERVER, workers=workers, log_level=log_level)
     return nginx
 
