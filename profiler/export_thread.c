@@ -251,6 +251,19 @@ exports_run(struct nprof *nprof)
 }
 
 
+/* Does all that others wake this thread for: who waits for the answer of a
+   worker uses up wake-ups. */
+static void
+exports_finish(struct nprof *nprof)
+{
+    while (exports_run(nprof)) {
+        /* void */
+    }
+
+    profiler_period_finish(nprof);
+}
+
+
 void *
 export_thread_main(void *data)
 {
@@ -263,14 +276,11 @@ export_thread_main(void *data)
                                nprof->leader.next_ns
                                    - clock_ns(CLOCK_MONOTONIC));
 
-        /* until there is nothing: who waits for an answer uses up wake-ups */
-        while (exports_run(nprof)) {
-        }
-
-        profiler_period_finish(nprof);
+        exports_finish(nprof);
 
         if (!atomic_load(&nprof->stopping)) {
             instance_leader_turn(&nprof->leader);
+            exports_finish(nprof);
         }
 
         atomic_store(&nprof->symbol_memory,

@@ -119,6 +119,9 @@ last_period(struct nprof *nprof, int64_t until_ns)
     do {
         left = until_ns - clock_ns(CLOCK_MONOTONIC);
     } while (left > 0 && !futex_flag_wait(&nprof->finished, left));
+
+    /* where it has not begun it is too late */
+    atomic_store(&nprof->finishing, false);
 }
 
 

@@ -294,6 +294,12 @@ step_make(struct step *step)
         rc = step_collect(step);
     }
 
+    /* too late to learn anything: the period is the next leader's to end */
+    if (rc == 0 && step->last && step->collection.unanswered != 0
+        && !merges_any(step->merges[PERIOD], PROFILE_KINDS)) {
+        return;
+    }
+
     /* the next ones begin here, whatever becomes of these */
     for (w = 0; rc == 0 && w < COLLECT_WINDOWS; w++) {
         if (step->due[w]) {
