@@ -9,11 +9,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../export/profile_version.h"
 #include "../nprof.h"
 #include "endpoint_counts.h"
 
 
 #define TEXT_SIZE (NPROF_LABEL_VALUE_MAX + 1)
+
+/* Those after them are ENDPOINT_OTHER of each version. */
+#define PLACES_OWN (ENDPOINTS_MAX - PROFILE_VERSIONS_MAX)
 
 
 enum {
@@ -90,14 +94,16 @@ entry_is_ready(struct endpoint_entry *entry)
 }
 
 
-/* The index of the entry, made if need be. */
+/* The index of the entry, made if need be, among those from first on; end if all
+   of them are others'. */
 static uint16_t
-entry_find(const char *endpoint, const char *version)
+place_find(uint16_t first, uint16_t end, const char *endpoint,
+           const char *version)
 {
     uint16_t i;
     uint32_t none;
 
-    for (i = 0; i < ENDPOINTS_MAX - 1; i++) {
+    for (i = first; i < end; i++) {
         none = ENTRY_FREE;
 
         if (atomic_compare_exchange_strong(&entries[i].state, &none,
@@ -113,14 +119,22 @@ entry_find(const char *endpoint, const char *version)
         }
     }
 
-    none = ENTRY_FREE;
+    return end;
+}
 
-    if (atomic_compare_exchange_strong(&entries[i].state, &none,
-                                       ENTRY_WRITTEN)) {
-        entry_write(&entries[i], ENDPOINT_OTHER, "");
+
+static uint16_t
+entry_find(const char *endpoint, const char *version)
+{
+    uint16_t i;
+
+    i = place_find(0, PLACES_OWN, endpoint, version);
+
+    if (i == PLACES_OWN) {
+        i = place_find(PLACES_OWN, ENDPOINTS_MAX, ENDPOINT_OTHER, version);
     }
 
-    return i;
+    return i == ENDPOINTS_MAX ? ENDPOINTS_MAX - 1 : i;
 }
 
 
@@ -143,6 +157,24 @@ endpoint_count(uint32_t labels, const char *version)
 
     atomic_fetch_add_explicit(&entries[*place - 1].requests, 1,
                               memory_order_relaxed);
+}
+
+
+void
+endpoint_counts_state(uint32_t *endpoints, uint64_t *others)
+{
+    uint32_t i;
+
+    *endpoints = 0;
+    *others = 0;
+
+    for (i = 0; entries != NULL && i < ENDPOINTS_MAX; i++) {
+        if (i < PLACES_OWN) {
+            *endpoints += entry_is_ready(&entries[i]);
+        } else {
+            *others += atomic_load(&entries[i].requests);
+        }
+    }
 }
 
 

@@ -19,7 +19,8 @@
 
 
 /* Endpoints that are counted, each version of one for itself: as many as Datadog
-   takes. The last place is that of all others. */
+   takes. The last PROFILE_VERSIONS_MAX places are those of all others, by version;
+   further versions share the last one. A place is never free again. */
 #define ENDPOINTS_MAX DATADOG_ENDPOINTS_MAX
 
 /* The endpoint of requests whose own found no room. */
@@ -37,6 +38,10 @@ const char *endpoint_of(uint32_t labels);
 /* A request with these labels ends; version is that of requests which have none
    of their own. Event loop's thread. */
 void endpoint_count(uint32_t labels, const char *version);
+
+/* How many endpoints have a place, and requests ever of those that found none, in
+   all processes. Any thread. */
+void endpoint_counts_state(uint32_t *endpoints, uint64_t *others);
 
 /*
  * What was counted since the last call, in any process, and nothing twice: at

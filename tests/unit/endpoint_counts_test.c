@@ -10,8 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "export/profile_version.h"
 #include "nprof.h"
 #include "trace/endpoint_counts.h"
+
+
+/* Places of endpoints of their own. */
+#define OWN (ENDPOINTS_MAX - PROFILE_VERSIONS_MAX)
 
 
 static struct upload_endpoint taken[ENDPOINTS_MAX];
@@ -96,10 +101,12 @@ Test(endpoint_counts, endpoints_without_end)
 {
     char     name[32];
     int      i;
-    uint32_t n;
-    uint64_t sum;
+    uint32_t n, endpoints;
+    uint64_t sum, others;
 
     endpoint_counts_prepare();
+    endpoint_counts_state(&endpoints, &others);
+    cr_assert_eq(endpoints + others, 0);
 
     for (i = 0; i < 1500; i++) {
         snprintf(name, sizeof(name), "GET /%d", i);
@@ -107,9 +114,13 @@ Test(endpoint_counts, endpoints_without_end)
     }
 
     n = endpoint_counts_take(taken);
-    cr_assert_eq(n, ENDPOINTS_MAX);
+    cr_assert_eq(n, OWN + 1);
     cr_assert_eq(requests_of(n, "GET /0", ""), 1);
-    cr_assert_eq(requests_of(n, ENDPOINT_OTHER, ""), 1500 - ENDPOINTS_MAX + 1);
+    cr_assert_eq(requests_of(n, ENDPOINT_OTHER, ""), 1500 - OWN);
+
+    endpoint_counts_state(&endpoints, &others);
+    cr_assert_eq(endpoints, OWN);
+    cr_assert_eq(others, 1500 - OWN);
 
     sum = 0;
 
@@ -118,4 +129,47 @@ Test(endpoint_counts, endpoints_without_end)
     }
 
     cr_assert_eq(sum, 1500);
+}
+
+
+/* What finds no room is still of its version, and so in its profile; versions
+   without end share a place. */
+Test(endpoint_counts, others_have_a_version)
+{
+    char     name[32];
+    int      i;
+    uint32_t n;
+    uint64_t sum;
+
+    endpoint_counts_prepare();
+
+    for (i = 0; i < OWN; i++) {
+        snprintf(name, sizeof(name), "GET /%d", i);
+        endpoint_count(set_of(name, ""), "");
+    }
+
+    endpoint_count(set_of("GET /more", "1.0.0"), "");
+    endpoint_count(set_of("GET /and/more", "1.0.0"), "");
+    endpoint_count(set_of("GET /more", "2.0.0"), "");
+    endpoint_count(set_of("GET /more", ""), "own");
+
+    n = endpoint_counts_take(taken);
+    cr_assert_eq(n, OWN + 3);
+    cr_assert_eq(requests_of(n, ENDPOINT_OTHER, "1.0.0"), 2);
+    cr_assert_eq(requests_of(n, ENDPOINT_OTHER, "2.0.0"), 1);
+    cr_assert_eq(requests_of(n, ENDPOINT_OTHER, "own"), 1);
+
+    for (i = 0; i < 2 * PROFILE_VERSIONS_MAX; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        endpoint_count(set_of("GET /more", name), "");
+    }
+
+    n = endpoint_counts_take(taken);
+    cr_assert_eq(n, PROFILE_VERSIONS_MAX - 3);
+
+    for (sum = 0; n > 0;) {
+        sum += taken[--n].requests;
+    }
+
+    cr_assert_eq(sum, 2 * PROFILE_VERSIONS_MAX);
 }
