@@ -5,6 +5,7 @@
 
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,14 +143,24 @@ print_clean(FILE *out, const char *text)
 }
 
 
+/* Nothing is left of it where it is printed. */
+static bool
+is_bare(const char *text)
+{
+    return text[strspn(text, ":")] == '\0';
+}
+
+
 char *
 tag_list_print(const struct tag_list *list)
 {
-    FILE    *out;
-    char    *text;
-    size_t   len;
-    uint32_t i;
+    FILE       *out;
+    char       *text;
+    size_t      len;
+    uint32_t    i;
+    const char *separator;
 
+    separator = "";
     text = NULL;
     out = open_memstream(&text, &len);
     if (out == NULL) {
@@ -157,10 +168,12 @@ tag_list_print(const struct tag_list *list)
     }
 
     for (i = 0; i < list->n; i++) {
-        if (i > 0) {
-            fputc(',', out);
+        if (is_bare(list->tags[i].name) || is_bare(list->tags[i].value)) {
+            continue;
         }
 
+        fputs(separator, out);
+        separator = ",";
         print_clean(out, list->tags[i].name);
         fputc(':', out);
         print_clean(out, list->tags[i].value);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "arena_text.h"
+#include "git_tags.h"
 #include "upload_settings.h"
 
 
@@ -141,52 +142,6 @@ first_said(struct block_arena *arena, const char *directive,
 }
 
 
-/* What git knows of the sources; the URL without credentials. */
-static int
-git_tags(struct upload_settings *settings, const char *const *environment)
-{
-    const char *url, *commit, *at, *scheme, *host, *enabled;
-
-    enabled = environment_value(environment, "DD_TRACE_GIT_METADATA_ENABLED");
-    if (enabled != NULL && !is_true(enabled)) {
-        return 0;
-    }
-
-    commit = environment_value(environment, "DD_GIT_COMMIT_SHA");
-    if (commit != NULL) {
-        commit = arena_text(&settings->arena, "%s", commit);
-        if (commit == NULL) {
-            return -ENOMEM;
-        }
-
-        tag_list_set(&settings->tags, "git.commit.sha", commit);
-    }
-
-    url = environment_value(environment, "DD_GIT_REPOSITORY_URL");
-    if (url == NULL) {
-        return 0;
-    }
-
-    /* user and password end at the last @ before the path; the user of
-       git@host:path is no secret, and part of the address */
-    scheme = strstr(url, "://");
-    host = scheme == NULL ? url : scheme + 3;
-    at = memrchr(host, '@', strcspn(host, "/?#"));
-
-    if (at != NULL && scheme == NULL
-        && memchr(host, ':', (size_t) (at - host)) == NULL) {
-        at = NULL;
-    }
-
-    url = at == NULL ? arena_text(&settings->arena, "%s", url)
-                     : arena_text(&settings->arena, "%.*s%s",
-                                  (int) (host - url), url, at + 1);
-    tag_list_set(&settings->tags, "git.repository_url", url);
-
-    return url == NULL ? -ENOMEM : 0;
-}
-
-
 /* Directives go before variables, those before DD_TAGS. */
 static int
 tags_make(struct upload_settings      *settings,
@@ -194,14 +149,18 @@ tags_make(struct upload_settings      *settings,
 {
     int         rc;
     uint32_t    i;
-    const char *tags, *name, *value;
+    const char *tags, *name, *value, *git;
 
     tags = environment_value(identity->environment, "DD_TAGS");
     rc = tags == NULL ? 0
                       : tag_list_parse(&settings->tags, tags, &settings->arena);
 
-    if (rc == 0) {
-        rc = git_tags(settings, identity->environment);
+    git = environment_value(identity->environment,
+                            "DD_TRACE_GIT_METADATA_ENABLED");
+
+    if (rc == 0 && (git == NULL || is_true(git))) {
+        rc = git_tags_add(&settings->tags, identity->environment,
+                          &settings->arena);
     }
 
     for (i = 0; rc == 0 && i < identity->n_tags; i++) {
@@ -209,6 +168,10 @@ tags_make(struct upload_settings      *settings,
         value = arena_text(&settings->arena, "%s", identity->tags[i].value);
         rc = name == NULL || value == NULL ? -ENOMEM : 0;
         tag_list_set(&settings->tags, name, value);
+    }
+
+    if (rc == 0) {
+        rc = git_tags_clean(&settings->tags, &settings->arena);
     }
 
     return rc;
@@ -424,6 +387,28 @@ agent_address(struct upload_settings      *settings,
 }
 
 
+/* The Agent for traces: without the path of profiles, which an address for those
+   may have. No address is a NULL url. */
+static void
+agent_parse(struct upload_settings *settings, const char *agent)
+{
+    size_t len, path;
+
+    len = strlen(agent);
+    path = strlen(DATADOG_PATH);
+
+    if (len > path && strcmp(agent + len - path, DATADOG_PATH) == 0) {
+        agent = arena_text(&settings->arena, "%.*s", (int) (len - path), agent);
+    }
+
+    if (agent == NULL
+        || upload_target_parse(&settings->agent, agent, NULL, &settings->arena)
+               != NULL) {
+        settings->agent.url = NULL;
+    }
+}
+
+
 /* Returns NULL, or why the target can't be used. */
 static const char *
 datadog_target(struct upload_settings *settings, struct upload_target *target,
@@ -551,10 +536,7 @@ upload_settings_make(struct upload_settings      *settings,
         return -ENOMEM;
     }
 
-    if (upload_target_parse(&settings->agent, agent, NULL, &settings->arena)
-        != NULL) {
-        settings->agent.url = NULL;
-    }
+    agent_parse(settings, agent);
 
     return targets_make(settings, identity, agent, &remarks);
 }

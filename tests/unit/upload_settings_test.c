@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,6 +99,13 @@ Test(upload_settings, directive_goes_before_variables)
     cr_expect_str_eq(settings.targets[0].name, "http://d:3/profiling/v1/input");
     cr_expect(!settings.targets[0].intake);
     cr_expect_str_eq(settings.agent.name, "http://d:3/");
+
+    /* traces are not sent where profiles are */
+    cr_assert_eq(make("http://d:3/base/profiling/v1/input", VARIABLES("A=1")),
+                 0);
+    cr_expect_str_eq(settings.targets[0].name,
+                     "http://d:3/base/profiling/v1/input");
+    cr_expect_str_eq(settings.agent.name, "http://d:3/base");
 }
 
 
@@ -239,6 +247,32 @@ Test(upload_settings, git_without_credentials)
                                       "DD_TRACE_GIT_METADATA_ENABLED=false")),
                  0);
     cr_expect_null(tag_list_get(&settings.tags, "git.commit.sha"));
+}
+
+
+Test(upload_settings, git_without_credentials_in_tags)
+{
+    cr_assert_eq(make(NULL, VARIABLES("DD_TAGS=git.repository_url:"
+                                      "https://u:p@g.com/x.git")),
+                 0);
+    cr_expect_str_eq(tag_list_get(&settings.tags, "git.repository_url"),
+                     "https://g.com/x.git");
+}
+
+
+/* A tag never ends with a colon, and has a name. */
+Test(upload_settings, tags_of_colons)
+{
+    char           *text;
+    struct tag_list list = {0};
+
+    tag_list_set(&list, ":", "a");
+    tag_list_set(&list, "b", "::");
+    tag_list_set(&list, ":c:", ":d:");
+    tag_list_set(&list, "e", "f:g");
+    text = tag_list_print(&list);
+    cr_expect_str_eq(text, "c:d,e:f:g");
+    free(text);
 }
 
 
