@@ -6,11 +6,14 @@
 
 #include <string.h>
 
+#include "text_writer.h"
 #include "trace_context.h"
 #include "trace_tags.h"
 
 
 #define TRACEPARENT_LENGTH 55
+
+#define NO_SPAN "0000000000000000"
 
 static const struct nprof_text no_text;
 
@@ -215,7 +218,7 @@ dd_member_read(struct trace_context *context)
             }
 
         } else if (trace_tag_is(&part, "p") && part.value.len == 16) {
-            context->dd_parent = part.value;
+            memcpy(context->dd_parent, part.value.data, 16);
         }
     }
 
@@ -241,8 +244,8 @@ w3c_read(struct trace_context *context, const struct nprof_text *headers)
         return;
     }
 
-    context->dd_parent = (struct nprof_text){"0000000000000000",
-                                             sizeof("0000000000000000") - 1};
+    memcpy(context->dd_parent, NO_SPAN, sizeof(context->dd_parent));
+    context->has_dd_parent = true;
     context->tracestate = headers[NPROF_TRACESTATE];
     context->dd_member = trace_dd_member(context->tracestate);
 
@@ -259,6 +262,10 @@ w3c_read(struct trace_context *context, const struct nprof_text *headers)
 static void
 context_merge(struct trace_context *context, const struct trace_context *w3c)
 {
+    struct text_writer id
+        = {context->dd_parent, context->dd_parent + sizeof(context->dd_parent),
+           false};
+
     context->w3c_error = w3c->w3c_error;
 
     if (w3c->trace_low != context->trace_low
@@ -271,10 +278,19 @@ context_merge(struct trace_context *context, const struct trace_context *w3c)
     context->tracestate = w3c->tracestate;
     context->dd_member = w3c->dd_member;
 
-    if (w3c->parent_id != context->parent_id) {
-        context->parent_id = w3c->parent_id;
-        context->dd_parent = w3c->dd_parent;
+    if (w3c->parent_id == context->parent_id) {
+        return;
     }
+
+    /* whom tracestate does not name is in Datadog's own headers */
+    if (memcmp(w3c->dd_parent, NO_SPAN, sizeof(w3c->dd_parent)) == 0) {
+        write_hex(&id, context->parent_id);
+    } else {
+        memcpy(context->dd_parent, w3c->dd_parent, sizeof(w3c->dd_parent));
+    }
+
+    context->has_dd_parent = true;
+    context->parent_id = w3c->parent_id;
 }
 
 

@@ -74,7 +74,8 @@ struct trace_context {
 
     /* The last span of Datadog's among the callers, 16 hex digits; only where
        the caller is known by traceparent. */
-    struct nprof_text dd_parent;
+    char dd_parent[16];
+    bool has_dd_parent;
 
     /* What was wrong with Datadog's and with W3C's headers: static texts, or
        NULL. */
@@ -113,10 +114,15 @@ void trace_context_write(const struct trace_context *context, unsigned styles,
 
 /*
  * Writes the tags that travel with the trace as x-datadog-tags has them, at
- * most TRACE_TAGS_MAX bytes. Returns how many; 0 if there are none or too many.
+ * most TRACE_TAGS_MAX bytes, those that are made here first; what finds no room
+ * is left out. Returns how many.
  */
 size_t trace_context_tags(const struct trace_context *context,
                           const struct trace_passed *passed, char *buffer);
+
+/* Writes the origin as x-datadog-origin has it. Returns its length. */
+size_t trace_context_origin(const struct trace_context *context,
+                            char buffer[TRACE_ORIGIN_MAX]);
 
 
 #endif /* NPROF_TRACE_CONTEXT_H */

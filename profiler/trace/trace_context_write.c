@@ -28,7 +28,7 @@ to_w3c(char c)
         return '~';
     }
 
-    return c == '~' || c == ';' || c == ',' ? '_' : c;
+    return c < ' ' || c >= '~' || c == ';' || c == ',' ? '_' : c;
 }
 
 
@@ -59,10 +59,15 @@ write_translated(struct text_writer *writer, struct nprof_text text,
 }
 
 
-/* Those that are made anew here. */
+/* Those that are made anew here; and nobody has decided to keep what is
+   dropped. */
 static bool
 tag_is_ours(const struct trace_tag *tag, const struct trace_passed *passed)
 {
+    if (trace_tag_is(tag, TRACE_TAG_DECISION_MAKER) && passed->priority <= 0) {
+        return true;
+    }
+
     return trace_tag_is(tag, TRACE_TAG_TRACE_HIGH)
            || (passed->decision_maker.len != 0
                && (trace_tag_is(tag, TRACE_TAG_DECISION_MAKER)
@@ -70,17 +75,35 @@ tag_is_ours(const struct trace_tag *tag, const struct trace_passed *passed)
 }
 
 
+/* One that finds no room is left out. */
 static void
 write_datadog_tag(struct text_writer *writer, const char *begin,
-                  const char *key, size_t key_len)
+                  struct nprof_text key, struct nprof_text value,
+                  enum trace_tag_syntax from)
 {
+    char *before;
+
+    before = writer->at;
+
     if (writer->at != begin) {
         write_string(writer, ",");
     }
 
     write_string(writer, TRACE_TAG_PREFIX);
-    write_text(writer, key, key_len);
+    write_text(writer, key.data, key.len);
     write_string(writer, "=");
+    write_translated(writer, value, from, TRACE_TAGS_DATADOG);
+
+    if (writer->full) {
+        writer->at = before;
+    }
+}
+
+
+static struct nprof_text
+text_of(const char *text)
+{
+    return (struct nprof_text){text, strlen(text)};
 }
 
 
@@ -89,38 +112,37 @@ write_datadog_tags(struct text_writer         *writer,
                    const struct trace_context *context,
                    const struct trace_passed  *passed)
 {
+    char                    high[16];
     char                   *begin;
     struct trace_tag        tag;
+    struct text_writer      id = {high, high + sizeof(high), false};
     struct trace_tag_cursor cursor;
 
     begin = writer->at;
 
     if (context->trace_high != 0) {
-        write_datadog_tag(writer, begin, TRACE_TAG_TRACE_HIGH,
-                          strlen(TRACE_TAG_TRACE_HIGH));
-        write_hex(writer, context->trace_high);
+        write_hex(&id, context->trace_high);
+        write_datadog_tag(writer, begin, text_of(TRACE_TAG_TRACE_HIGH),
+                          (struct nprof_text){high, sizeof(high)},
+                          TRACE_TAGS_DATADOG);
     }
 
     if (passed->decision_maker.len != 0) {
-        write_datadog_tag(writer, begin, TRACE_TAG_DECISION_MAKER,
-                          strlen(TRACE_TAG_DECISION_MAKER));
-        write_text(writer, passed->decision_maker.data,
-                   passed->decision_maker.len);
+        write_datadog_tag(writer, begin, text_of(TRACE_TAG_DECISION_MAKER),
+                          passed->decision_maker, TRACE_TAGS_DATADOG);
     }
 
     if (passed->rate.len != 0) {
-        write_datadog_tag(writer, begin, TRACE_TAG_RATE,
-                          strlen(TRACE_TAG_RATE));
-        write_text(writer, passed->rate.data, passed->rate.len);
+        write_datadog_tag(writer, begin, text_of(TRACE_TAG_RATE), passed->rate,
+                          TRACE_TAGS_DATADOG);
     }
 
     cursor = trace_tags_begin(context);
 
     while (trace_tags_next(&cursor, &tag)) {
         if (!tag_is_ours(&tag, passed)) {
-            write_datadog_tag(writer, begin, tag.key.data, tag.key.len);
-            write_translated(writer, tag.value, context->tag_syntax,
-                             TRACE_TAGS_DATADOG);
+            write_datadog_tag(writer, begin, tag.key, tag.value,
+                              context->tag_syntax);
         }
     }
 }
@@ -134,7 +156,20 @@ trace_context_tags(const struct trace_context *context,
 
     write_datadog_tags(&writer, context, passed);
 
-    return writer.full ? 0 : (size_t) (writer.at - buffer);
+    return (size_t) (writer.at - buffer);
+}
+
+
+size_t
+trace_context_origin(const struct trace_context *context,
+                     char                        buffer[TRACE_ORIGIN_MAX])
+{
+    struct text_writer writer = {buffer, buffer + TRACE_ORIGIN_MAX, false};
+
+    write_translated(&writer, context->origin, context->tag_syntax,
+                     TRACE_TAGS_DATADOG);
+
+    return (size_t) (writer.at - buffer);
 }
 
 
@@ -290,8 +325,8 @@ static void
 write_datadog(struct text_writer *writer, const struct trace_context *context,
               const struct trace_passed *passed, struct nprof_text *values)
 {
-    char  *begin;
-    size_t len;
+    char              *begin;
+    struct text_writer tags;
 
     begin = writer->at;
     write_decimal(writer, context->trace_low);
@@ -312,11 +347,13 @@ write_datadog(struct text_writer *writer, const struct trace_context *context,
         values[NPROF_DATADOG_ORIGIN] = written_since(writer, begin);
     }
 
+    /* all or none: nobody is to take a part for the whole */
     begin = writer->at;
-    len = trace_context_tags(context, passed, begin);
+    tags = (struct text_writer){begin, begin + TRACE_TAGS_MAX, false};
+    write_datadog_tags(&tags, context, passed);
 
-    if (len != 0) {
-        writer->at += len;
+    if (tags.at != begin && !tags.full) {
+        writer->at = tags.at;
         values[NPROF_DATADOG_TAGS] = written_since(writer, begin);
     }
 }

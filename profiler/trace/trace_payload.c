@@ -177,6 +177,8 @@ set_http(struct span_tags *tags, const struct span_record *record)
 
     meta_set_foreign(tags, "http.method",
                      span_record_text(record, NPROF_SPAN_METHOD));
+    meta_set_foreign(tags, "http.host",
+                     span_record_text(record, NPROF_SPAN_HOST));
     meta_set_foreign(tags, "http.useragent",
                      span_record_text(record, NPROF_SPAN_USER_AGENT));
     meta_set_foreign(tags, "upstream.address",
@@ -256,13 +258,33 @@ set_labels(struct span_tags *tags, uint32_t labels)
 }
 
 
+/* The configuration's. Git's have other names in spans than in profiles. */
+static void
+set_identity(struct span_tags *tags, const struct upload_settings *identity)
+{
+    uint32_t    i;
+    const char *name;
+
+    for (i = 0; i < identity->tags.n; i++) {
+        name = identity->tags.tags[i].name;
+
+        if (strcmp(name, "git.repository_url") == 0) {
+            name = "_dd.git.repository_url";
+        } else if (strcmp(name, "git.commit.sha") == 0) {
+            name = "_dd.git.commit.sha";
+        }
+
+        meta_set_foreign(tags, name, identity->tags.tags[i].value);
+    }
+}
+
+
 /* The first that sets a key has it: what we know, then what travels with the
    trace, the request's labels, and last the tags of the configuration. */
 static void
 set_meta(struct span_tags *tags, const struct upload_settings *identity,
          const struct span_record *record)
 {
-    uint32_t    i;
     const char *version;
 
     version = label_set_value(record->labels, "version");
@@ -276,7 +298,7 @@ set_meta(struct span_tags *tags, const struct upload_settings *identity,
         meta_set(tags, "runtime-id", tags->runtime_id);
     }
 
-    meta_set(tags, "env", identity->env);
+    meta_set_foreign(tags, "env", identity->env == NULL ? "" : identity->env);
     meta_set_foreign(tags, "version", version);
     meta_set(tags, "language", "native");
     meta_set(tags, "component", "nginx");
@@ -291,10 +313,7 @@ set_meta(struct span_tags *tags, const struct upload_settings *identity,
 
     set_labels(tags, record->labels);
 
-    for (i = 0; i < identity->tags.n; i++) {
-        meta_set_foreign(tags, identity->tags.tags[i].name,
-                         identity->tags.tags[i].value);
-    }
+    set_identity(tags, identity);
 }
 
 
@@ -396,15 +415,17 @@ pack_span(msgpack_packer *packer, struct span_tags *tags,
           const struct upload_settings *identity,
           const struct span_record     *record)
 {
-    const char *resource;
+    const char *resource, *service;
 
     resource = utf8_text(endpoint_of(record->labels), &tags->arena);
+    service = utf8_text(identity->service, &tags->arena);
 
     return resource == NULL
+           || service == NULL
            /* a trace of one span, which has 12 keys */
            || msgpack_pack_array(packer, 1) != 0
            || msgpack_pack_map(packer, 12) != 0
-           || pack_string(packer, "service", identity->service)
+           || pack_string(packer, "service", service)
            || pack_string(packer, "name", TRACE_SPAN_NAME)
            || pack_string(packer, "resource", resource)
            || pack_string(packer, "type", "web")

@@ -324,6 +324,7 @@ void
 tracer_end(struct nprof_span *span, const struct nprof_span_end *end)
 {
     char                rate[RATE_TEXT_MAX], tags[TRACE_TAGS_MAX];
+    char                origin[TRACE_ORIGIN_MAX];
     size_t              size;
     struct nprof_text   texts[SPAN_RECORD_TEXTS];
     struct span_record *record;
@@ -341,10 +342,13 @@ tracer_end(struct nprof_span *span, const struct nprof_span_end *end)
     counter_add(&tracer->ended, 1);
 
     memcpy(texts, end->texts, sizeof(end->texts));
-    texts[SPAN_ORIGIN] = span->context.origin;
+    texts[SPAN_ORIGIN].data = origin;
+    texts[SPAN_ORIGIN].len = trace_context_origin(&span->context, origin);
     texts[SPAN_TAGS].data = tags;
     texts[SPAN_TAGS].len = trace_context_tags(&span->context, &passed, tags);
-    texts[SPAN_DD_PARENT] = span->context.dd_parent;
+    texts[SPAN_DD_PARENT].data = span->context.dd_parent;
+    texts[SPAN_DD_PARENT].len
+        = span->context.has_dd_parent ? sizeof(span->context.dd_parent) : 0;
 
     size = texts_cut(texts);
     record = sample_ring_reserve(&tracer->ring, sizeof(*record) + size);

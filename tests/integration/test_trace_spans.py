@@ -96,7 +96,7 @@ def test_metrics(nginx, agent):
 
 def test_a_span_says_what_the_request_was(nginx, agent):
     configure(nginx, "location /files/ { alias %s/html/; }" % nginx.prefix)
-    nginx.start(agent.environment(DD_VERSION="7"))
+    nginx.start(agent.environment(DD_VERSION="7", DD_GIT_COMMIT_SHA="abc"))
     before = time.time_ns()
     assert nginx.get("/files/1k?secret=1", headers={
         "User-Agent": "test/1", "Host": "example.org"}).status == 200
@@ -111,6 +111,7 @@ def test_a_span_says_what_the_request_was(nginx, agent):
         "env": "prod", "version": "7", "component": "nginx",
         "http.method": "GET", "http.url": "http://example.org/files/1k",
         "http.status_code": "200", "http.useragent": "test/1",
+        "http.host": "example.org", "_dd.git.commit.sha": "abc",
         "nginx.location": "/files/", "nginx.server": "localhost",
         "_dd.p.dm": "-0"}.items()
     assert "secret" not in json.dumps(span)

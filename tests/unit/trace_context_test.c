@@ -302,11 +302,21 @@ Test(trace_context, both_styles_of_one_trace)
     cr_assert_eq(context.trace_high, 0x4bf92f3577b34da6);
     cr_assert_eq(context.parent_id, 0x00f067aa0ba902b7);
     cr_assert_eq(context.priority, 0);
-    cr_assert_eq(strncmp(context.dd_parent.data, "0000000000000005", 16), 0);
+    cr_assert(context.has_dd_parent);
+    cr_assert_eq(memcmp(context.dd_parent, "0000000000000005", 16), 0);
     cr_assert_str_eq(sent(&context, &kept, NPROF_TRACESTATE),
                      "dd=s:1;p:00000000000000ab;zz:9,x=1,y=2");
 
+    /* one who sends no member of ours: the last of ours is in our headers */
+    set(&headers, NPROF_DATADOG_PARENT_ID, "171");
+    set(&headers, NPROF_TRACESTATE, "x=1");
+    context = read_all(&headers);
+    cr_assert_eq(context.parent_id, 0x00f067aa0ba902b7);
+    cr_assert(context.has_dd_parent);
+    cr_assert_eq(memcmp(context.dd_parent, "00000000000000ab", 16), 0);
+
     /* another trace: W3C's counts for nothing */
+    set(&headers, NPROF_DATADOG_PARENT_ID, "5");
     set(&headers, NPROF_DATADOG_TRACE_ID, "7");
     context = read_all(&headers);
     cr_assert_eq(context.trace_low, 7);
@@ -340,8 +350,10 @@ Test(trace_context, what_was_decided_here)
     cr_assert_str_eq(sent(&context, &passed, NPROF_TRACESTATE),
                      "dd=s:2;p:00000000000000ab;t.dm:-3;t.ksr:0.5;t.x:y");
 
-    /* dropped by a rule */
+    /* dropped by a rule: nobody decided to keep it */
     passed = (struct trace_passed){.span_id = 1, .priority = -1};
+    cr_assert_str_eq(sent(&context, &passed, NPROF_DATADOG_TAGS),
+                     "_dd.p.tid=00000000000000cd,_dd.p.ksr=1,_dd.p.x=y");
     cr_assert_str_eq(sent(&context, &passed, NPROF_DATADOG_PRIORITY), "-1");
     cr_assert_str_eq(sent(&context, &passed, NPROF_TRACEPARENT),
                      "00-00000000000000cd0000000000000001-0000000000000001-00");
@@ -422,4 +434,63 @@ Test(trace_context, bounds)
     set(&headers, NPROF_DATADOG_ORIGIN, origin + 1);
     context = read_all(&headers);
     cr_assert_str_eq(sent(&context, &kept, NPROF_DATADOG_ORIGIN), origin + 1);
+}
+
+
+/* A span keeps the upper half of its trace's id, whatever comes along. */
+Test(trace_context, tags_of_a_span_that_do_not_all_fit)
+{
+    char                 tags[TRACE_TAGS_MAX + 1], kept_tags[TRACE_TAGS_MAX];
+    size_t               len;
+    struct headers       headers = {0};
+    struct trace_context context;
+
+    memset(tags, 'x', sizeof(tags));
+    memcpy(tags, "_dd.p.tid=640cfd8d00000000,_dd.p.b=1,_dd.p.a=", 45);
+    tags[TRACE_TAGS_MAX] = '\0';
+    set(&headers, NPROF_DATADOG_TRACE_ID, "1");
+    set(&headers, NPROF_DATADOG_PARENT_ID, "2");
+    set(&headers, NPROF_DATADOG_TAGS, tags);
+    context = read_all(&headers);
+
+    /* all fit, until there is one more */
+    cr_assert_eq(trace_context_tags(&context, &kept, kept_tags),
+                 TRACE_TAGS_MAX);
+    len = trace_context_tags(&context,
+                             &(const struct trace_passed){
+                                 .priority = 1,
+                                 .decision_maker = {"-1", 2},
+                             },
+                             kept_tags);
+    cr_assert_eq(len,
+                 strlen("_dd.p.tid=640cfd8d00000000,_dd.p.dm=-1,_dd.p.b=1"));
+    cr_assert_eq(memcmp(kept_tags,
+                        "_dd.p.tid=640cfd8d00000000,_dd.p.dm=-1,_dd.p.b=1",
+                        len),
+                 0);
+}
+
+
+/* An origin is written as the style has it, and W3C's in printable ASCII. */
+Test(trace_context, origin_in_both_styles)
+{
+    char                 origin[TRACE_ORIGIN_MAX];
+    struct headers       headers = {0};
+    struct trace_context context;
+
+    set(&headers, NPROF_TRACEPARENT, PARENT);
+    set(&headers, NPROF_TRACESTATE, "dd=s:1;o:a~b");
+    context = read_all(&headers);
+    cr_assert_eq(trace_context_origin(&context, origin), 3);
+    cr_assert_eq(memcmp(origin, "a=b", 3), 0);
+
+    memset(&headers, 0, sizeof(headers));
+    set(&headers, NPROF_DATADOG_TRACE_ID, "1");
+    set(&headers, NPROF_DATADOG_PARENT_ID, "2");
+    set(&headers, NPROF_DATADOG_ORIGIN, "\xc3\xa4=\t\x7f;");
+    context = read_all(&headers);
+    cr_assert_eq(trace_context_origin(&context, origin), 6);
+    cr_assert_eq(memcmp(origin, "\xc3\xa4=\t\x7f;", 6), 0);
+    cr_assert_str_eq(sent(&context, &kept, NPROF_TRACESTATE),
+                     "dd=s:1;p:00000000000000ab;o:__~___");
 }

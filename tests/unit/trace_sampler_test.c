@@ -5,6 +5,7 @@
 
 
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "trace/agent_answer.h"
@@ -216,5 +217,40 @@ Test(trace_sampler, what_the_agent_answers)
         cr_assert_eq(
             agent_answer_rate(all[i].json, strlen(all[i].json), "web", "prod"),
             all[i].rate, "%s", all[i].json);
+    }
+}
+
+
+/* 60 KB of that text, as an answer may have. */
+static void *
+answer_of(void *text)
+{
+    static char answer[60000];
+    size_t      i, len = strlen(text);
+
+    for (i = 0; i + len < sizeof(answer); i += len) {
+        memcpy(answer + i, text, len);
+    }
+
+    cr_assert_eq(agent_answer_rate(answer, i, "web", "prod"), -1);
+
+    return NULL;
+}
+
+
+/* The parser calls itself for each: the thread has a stack of 256 KB. */
+Test(trace_sampler, answers_that_are_deep)
+{
+    size_t         i;
+    pthread_t      thread;
+    pthread_attr_t attr;
+    static char    texts[][8] = {"[", "{\"a\":", "[{\"\":", "[]"};
+
+    cr_assert_eq(pthread_attr_init(&attr), 0);
+    cr_assert_eq(pthread_attr_setstacksize(&attr, 256 * 1024), 0);
+
+    for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        cr_assert_eq(pthread_create(&thread, &attr, answer_of, texts[i]), 0);
+        cr_assert_eq(pthread_join(thread, NULL), 0);
     }
 }
