@@ -8,6 +8,7 @@ import { html, nothing, render } from "lit-html";
 import { Endpoint, type Status } from "../model/endpoint";
 import { isEmbedded, readEmbedded } from "../model/embedded_profiles";
 import type { CallTree } from "../model/call_tree";
+import type { LabelFilter } from "../model/label_filter";
 import {
     focusKey, INITIAL, type PageState, readState, VIEWS, writeState,
 } from "../model/page_state";
@@ -111,6 +112,7 @@ class Page {
         set: change => this.set(change),
         setSide: (name, change) =>
             this.set({ [name]: { ...this.state[name], ...change } }),
+        filter: (name, add, remove) => this.filter(name, add, remove),
         choose: (name, source) => this.choose(name, source),
         openFiles: (files, name) => void this.openFiles([...files], name),
         swap: () => this.swap(),
@@ -127,6 +129,12 @@ class Page {
 
     private get dark(): boolean {
         return this.state.theme === null ? this.scheme.matches : this.state.theme === "dark";
+    }
+
+    private filter(name: SideName, add: LabelFilter | null, remove: LabelFilter | null): void {
+        const kept = this.state[name].filters.filter(({ name: label, value }) =>
+            label !== remove?.name || value !== remove.value);
+        this.actions.setSide(name, { filters: add === null ? kept : [...kept, add] });
     }
 
     private choose(name: SideName, source: string): void {

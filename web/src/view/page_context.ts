@@ -6,6 +6,7 @@
 import type { Endpoint, Status } from "../model/endpoint";
 import type { CallTree } from "../model/call_tree";
 import type { ComparedFunction, Comparison } from "../model/comparison";
+import type { LabelFilter } from "../model/label_filter";
 import type { PageState, SideState } from "../model/page_state";
 import type { Kind } from "../model/profile_kind";
 import type { Recordings } from "../model/recordings";
@@ -17,6 +18,8 @@ export type SideName = "a" | "b";
 export interface Actions {
     readonly set: (change: Partial<PageState>) => void;
     readonly setSide: (side: SideName, change: Partial<SideState>) => void;
+    /* of what there is now, which may be more than what is on the screen yet */
+    readonly filter: (side: SideName, add: LabelFilter | null, remove: LabelFilter | null) => void;
     /* the id of a recording, "new:" and an id for one that is made now, or "file" */
     readonly choose: (side: SideName, source: string) => void;
     readonly openFiles: (files: Iterable<File>, side: SideName) => void;

@@ -141,14 +141,11 @@ function group(label: string, options: TemplateResult[]): TemplateResult | typeo
 
 function filtersView(context: Context, name: SideName, side: Side): TemplateResult {
     const { state, actions } = context;
-    const { filters } = state[name];
-    const set = (changed: readonly LabelFilter[]): void =>
-        actions.setSide(name, { filters: changed });
     return html`
-        ${filters.map(filter => html`
+        ${state[name].filters.map(filter => html`
             <span class="chip">${filter.name} = ${filter.value}
                 <button type="button" class="plain" aria-label=${`Remove the filter ${filter.name}`}
-                    @click=${() => set(filters.filter(other => other !== filter))}>×</button>
+                    @click=${() => actions.filter(name, null, filter)}>×</button>
             </span>`)}
         ${side.loaded === undefined ? nothing : html`
             <select class="filter" aria-label=${`Filter ${name.toUpperCase()} by a label`}
@@ -156,7 +153,7 @@ function filtersView(context: Context, name: SideName, side: Side): TemplateResu
                     const box = event.target as HTMLSelectElement;
                     const added = JSON.parse(box.value) as LabelFilter;
                     box.value = "";
-                    set([...filters, added]);
+                    actions.filter(name, added, null);
                 }}>
                 <option value="" selected>+ label</option>
                 ${[...labelValues(side.loaded.profile)].map(([label, values]) => group(label,

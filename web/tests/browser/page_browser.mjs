@@ -68,7 +68,8 @@ export async function colours(page, selector) {
     });
 }
 
-/* Where the state is: the parameters after the URL's #. */
-export function state(page) {
-    return new URLSearchParams(new URL(page.url()).hash.slice(1));
+/* Where the state is: the parameters after the URL's #, as the page knows it;
+   Playwright may be told later. */
+export async function state(page) {
+    return new URLSearchParams(await page.evaluate(() => location.hash.slice(1)));
 }

@@ -63,13 +63,13 @@ test("names of functions are text, of one profile and of two", async () => {
             await page.keyboard.press("4");
             const name = page.locator(".functions").getByText(ATTACK, { exact: true });
             await name.click();
-            assert.equal(state(page).get("focus"), `\t${ATTACK}`);
+            assert.equal((await state(page)).get("focus"), `\t${ATTACK}`);
             const picked = page.locator("input[list=functions]");
             assert.equal(await picked.inputValue(), ATTACK);
             /* a name is found whatever is in it */
             await picked.fill(NAMES[5]);
             await picked.press("Enter");
-            assert.equal(state(page).get("focus"), `\t${NAMES[5]}`);
+            assert.equal((await state(page)).get("focus"), `\t${NAMES[5]}`);
             assert.equal(await picked.inputValue(), NAMES[5]);
             await assertHarmless(page);
         });
@@ -83,14 +83,14 @@ test("a search and a zoom are text in the page and in its URL", async () => {
         await page.locator("canvas.flame").waitFor();
         await page.getByRole("searchbox").fill(ATTACK);
         await page.locator(".matched").getByText(/^[\d.]+ % matched$/).waitFor();
-        assert.equal(state(page).get("q"), ATTACK);
+        assert.equal((await state(page)).get("q"), ATTACK);
         await page.locator("canvas.flame").click({ position: { x: 20, y: 2 * 19 + 9 } });
-        assert.deepEqual(state(page).getAll("zoom"), ["main", ATTACK]);
+        assert.deepEqual((await state(page)).getAll("zoom"), ["main", ATTACK]);
         await assertHarmless(page);
         /* the file is not in the URL: but its name is */
         await page.reload();
         await page.getByText("The link is to a profile that is not here: file:hostile").waitFor();
-        assert.equal(state(page).get("q"), ATTACK);
+        assert.equal((await state(page)).get("q"), ATTACK);
         await assertHarmless(page);
     });
     const hash = new URLSearchParams({ a: `file:${FILE}`, b: ATTACK, q: ATTACK, fa: `${ATTACK}=x`,
@@ -113,7 +113,7 @@ test("labels and names of files are text", async () => {
             await page.locator(`[data-side=${side.toLowerCase()}] .chip`)
                 .getByText(`${label} = ${value}`).waitFor();
         }
-        assert.deepEqual(state(page).getAll("fa"), [`${label}=${value}`]);
+        assert.deepEqual((await state(page)).getAll("fa"), [`${label}=${value}`]);
         const sources = page.getByLabel("Profile A");
         assert.equal(await sources.locator("option:checked").innerText(), FILE);
         /* as one word, whatever a shell would make of it */
@@ -122,7 +122,7 @@ test("labels and names of files are text", async () => {
                      `go tool pprof '${FILE.replace("'", "'\\''")}'`);
         await goThrough(page);
         await page.getByRole("button", { name: `Remove the filter ${label}` }).first().click();
-        assert.deepEqual(state(page).getAll("fa"), []);
+        assert.deepEqual((await state(page)).getAll("fa"), []);
         await assertHarmless(page);
     });
 });
@@ -134,7 +134,7 @@ test("a kind and a unit of any name are shown", async () => {
             await openFiles(page, file);
             await page.locator(".tab[data-kind][aria-pressed=true]")
                 .getByText(kind, { exact: true }).waitFor();
-            assert.equal(state(page).get("kind"), kind);
+            assert.equal((await state(page)).get("kind"), kind);
             await page.locator("canvas.flame").waitFor();
             await assertHarmless(page);
         });

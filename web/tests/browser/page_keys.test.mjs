@@ -24,23 +24,24 @@ test("all of it can be done with keys", async () => {
         await detail.getByText(/% *\), self/).waitFor();
         const name = await detail.locator("strong").innerText();
         await page.keyboard.press("Enter");
-        assert.equal(state(page).getAll("zoom").length, 5);
-        assert.equal(state(page).getAll("zoom").at(-1), name);
+        assert.equal((await state(page)).getAll("zoom").length, 5);
+        assert.equal((await state(page)).getAll("zoom").at(-1), name);
         await page.keyboard.press("Backspace");
-        assert.equal(state(page).getAll("zoom").length, 4);
+        assert.equal((await state(page)).getAll("zoom").length, 4);
         await page.keyboard.press("Escape");
-        assert.equal(state(page).getAll("zoom").length, 0);
+        assert.equal((await state(page)).getAll("zoom").length, 0);
         await page.keyboard.press("/");
         await page.keyboard.type("bubble_s");
         await page.getByText(/[\d.]+ % matched/).waitFor();
         await page.keyboard.press("Escape");
-        assert.equal(state(page).get("q"), null);
+        assert.equal((await state(page)).get("q"), null);
         for (const [key, view] of [["2", "inverted"], ["3", "sandwich"], ["4", "top"], ["1", null]]) {
             await page.keyboard.press(key);
-            assert.equal(state(page).get("view"), view);
+            assert.equal((await state(page)).get("view"), view);
+            await page.locator(`[data-view=${view ?? "flame"}][aria-pressed=true]`).waitFor();
         }
         await page.keyboard.press("d");
-        assert.equal(await page.locator("html").getAttribute("data-theme"), "dark");
+        await page.locator("html[data-theme=dark]").waitFor();
         await page.keyboard.press("?");
         await page.getByRole("dialog").getByText("Przyborowski").or(
             page.getByRole("dialog").getByText("binomial")).first().waitFor();
@@ -73,7 +74,7 @@ test("arrows go to each frame, s to its callers and callees", async () => {
         await at(page, "a", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft");
         await at(page, "b", "ArrowRight");
         await page.keyboard.press("s");
-        assert.equal(state(page).get("view"), "sandwich");
+        assert.equal((await state(page)).get("view"), "sandwich");
         await page.locator("input[list=functions]").waitFor();
         assert.equal(await page.locator("input[list=functions]").inputValue(), "b");
         /* callers are above what they call */
@@ -88,18 +89,23 @@ test("arrows go to each frame, s to its callers and callees", async () => {
     });
 });
 
+async function values(page, ...names) {
+    const found = await state(page);
+    return names.map(name => found.get(name));
+}
+
 test("x swaps A and B", async () => {
     await withPage(`${REPORT_URL}${BOTH}`, {}, async page => {
         const headline = page.locator(".headline");
         await headline.getByText(/per request in A, nothing in B/).waitFor();
         await page.keyboard.press("x");
         await headline.getByText(/nothing in A, .* per request in B/).waitFor();
-        assert.deepEqual(["a", "b"].map(side => state(page).get(side)), ["inside:2", "inside:1"]);
+        assert.deepEqual(await values(page, "a", "b"), ["inside:2", "inside:1"]);
         /* not where somebody types */
         await page.keyboard.press("/");
         await page.keyboard.type("xd?1s");
-        assert.equal(state(page).get("q"), "xd?1s");
-        assert.deepEqual(["a", "view"].map(name => state(page).get(name)), ["inside:2", null]);
+        assert.equal((await state(page)).get("q"), "xd?1s");
+        assert.deepEqual(await values(page, "a", "view"), ["inside:2", null]);
     });
 });
 

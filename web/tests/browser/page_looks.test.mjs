@@ -17,7 +17,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 /* a name, the fragment, and what is there when it is shown */
 const LOOKS = [
     ["one", "#a=inside:2", ".legend"],
-    ["functions", "#a=inside:2&colour=function", "canvas.flame"],
+    ["functions", "#a=inside:2&colour=function", ".views + .graph"],
     ["search", "#a=inside:2&q=sort", ".matched:not(:empty)"],
     ["top-one", "#a=inside:2&view=top", ".functions"],
     ["compare", BOTH, ".headline"],
