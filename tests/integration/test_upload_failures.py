@@ -258,10 +258,13 @@ def test_what_an_exit_has_no_time_for_is_counted(behave):
     with Receiver(behave) as receiver, Driver(
             f"datadog={receiver.url}") as driver:
         driver.period()
-        _, ms, dropped = driver.stop(200)
-        # 200 are the bound; the rest is what else the machine does
+        stopped, ms, dropped = driver.stop(200)
+        # 200 are the bound; the rest is what else the machine does, which may
+        # let the thread not end by then: that is said, too
         assert ms < 5000
-        assert PERIOD - len(receiver.requests) <= dropped <= PERIOD
+        assert dropped <= PERIOD
+        if stopped:
+            assert PERIOD - len(receiver.requests) <= dropped
 
 
 def test_stop_before_anything_was_sent():
