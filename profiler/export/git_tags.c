@@ -41,10 +41,10 @@ git_tags_add(struct tag_list *tags, const char *const *environment,
                  environment_value(environment, "DD_GIT_COMMIT_SHA"), arena);
 
     return rc != 0 ? rc
-                   : tag_add(tags, URL_TAG,
-                             environment_value(environment,
-                                               "DD_GIT_REPOSITORY_URL"),
-                             arena);
+                   : tag_add(
+                       tags, URL_TAG,
+                       environment_value(environment, "DD_GIT_REPOSITORY_URL"),
+                       arena);
 }
 
 
