@@ -64,10 +64,12 @@ def test_a_profile_is_of_all_workers(nginx, workers):
             concurrent.futures.ThreadPoolExecutor(workers + 1) as readers:
         time.sleep(1.5)
         before = sum(map(main_cpu_ns, pids))
-        whole = readers.submit(nginx.get, "/debug/pprof/profile?seconds=4")
+        # the loops that take these have sorts to do, maybe on one processor
+        whole = readers.submit(nginx.get, "/debug/pprof/profile?seconds=4",
+                               timeout=120)
         single = [readers.submit(
-            nginx.get, f"/debug/pprof/profile?seconds=4&worker={pid}")
-            for pid in pids]
+            nginx.get, f"/debug/pprof/profile?seconds=4&worker={pid}",
+            timeout=120) for pid in pids]
         merged = profile_of(whole.result())
         spent = sum(map(main_cpu_ns, pids)) - before
         each = [profile_of(answer.result()) for answer in single]
