@@ -119,16 +119,19 @@ def test_bubble_sort_is_named_with_its_duration(nginx, blocking):
                 for _ in range(3)]
     profile = capture.profile
     assert profile.types == [("stalls", "count"), ("delay", "nanoseconds")]
-    assert profile.total(0) == 3
+    assert profile.total(0, "bubble_sort") == 3
     assert sum(took) <= profile.total(1) < LONGER * sum(took)
     assert profile.total(1, "bubble_sort", "count") > MOST * profile.total(1)
     for names, labels, _ in profile.samples:
         assert names[-1] == "_start"
         assert labels["thread"] == "main"
     after = status(nginx)["stall"]
-    assert after["stalls"] - before["stalls"] == 3
-    assert after["ns"] - before["ns"] == profile.total(1)
-    assert after["lost"] == before["lost"]
+    # a busy machine may hold up what asks for the profile and the status, too
+    assert after["stalls"] - before["stalls"] >= profile.total(0)
+    assert after["ns"] - before["ns"] >= profile.total(1)
+    named = profile.total(0, "bubble_sort")
+    assert (after["stalls"] - after["lost"]
+            >= before["stalls"] - before["lost"] + named)
 
 
 def test_no_stall_with_a_thread_pool(nginx, blocking):
