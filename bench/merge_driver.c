@@ -142,6 +142,7 @@ workers_run(void *data)
 
     while (!atomic_load(&ended)) {
         for (worker = 0; worker < n_workers; worker++) {
+            peer_accept_all(worker);
             peer_answer_all(worker, answer, &worker);
         }
 

@@ -142,12 +142,12 @@ def test_traced_worker(nginx, blocking, tmp_path):
 def test_wall_of_more_threads_than_slots(nginx, blocking):
     """Those with a slot have all of their time, and the others none."""
     configure(nginx, blocking, ALL + "thread_pool many threads=300;")
-    wait_until(lambda: len(threads(nginx.worker)) == 306, "all threads")
+    wait_until(lambda: len(threads(nginx.worker)) == 307, "all threads")
     time.sleep(2.5)
     profile = Profile(nginx.get("/debug/pprof/wall?seconds=2").body).check()
     window = profile.proto.duration_nanos
     assert profile.total(1) == pytest.approx(256 * window, rel=0.01)
-    assert status(nginx)["threads"]["unsampled"] == 306 - 256
+    assert status(nginx)["threads"]["unsampled"] == 307 - 256
     with Capture(nginx) as capture:
         block(nginx, SLEEP, 200)
     assert capture.profile.total(0, "block_in_sleep") == 1

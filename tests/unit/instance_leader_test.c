@@ -61,6 +61,7 @@ profiler_run(void *data)
     (void) data;
 
     while (!atomic_load(&ended)) {
+        peer_accept_all(instance.slot);
         peer_answer_all(instance.slot, nothing_write, NULL);
         usleep(1000);
     }
