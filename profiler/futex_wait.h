@@ -15,8 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nprof_clock.h"
 
 
 /*
@@ -26,10 +27,7 @@
 static inline bool
 futex_flag_wait(_Atomic uint32_t *flag, int64_t timeout_ns)
 {
-    struct timespec timeout;
-
-    timeout.tv_sec = (time_t) (timeout_ns / 1000000000);
-    timeout.tv_nsec = (long) (timeout_ns % 1000000000);
+    const struct timespec timeout = timespec_of_ns(timeout_ns);
 
     if (timeout_ns > 0
         && atomic_load_explicit(flag, memory_order_acquire) == 0) {

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -72,11 +71,7 @@ look_nudge_start(struct look_nudge *nudge, struct nprof *nprof)
 static void
 timer_set(const struct look_nudge *nudge, int64_t then_ns)
 {
-    struct itimerspec time;
-
-    memset(&time, 0, sizeof(time));
-    time.it_value.tv_sec = (time_t) (then_ns / 1000000000);
-    time.it_value.tv_nsec = (long) (then_ns % 1000000000);
+    const struct itimerspec time = {.it_value = timespec_of_ns(then_ns)};
 
     (void) timerfd_settime(nudge->timer_fd, TFD_TIMER_ABSTIME, &time, NULL);
 }

@@ -30,4 +30,16 @@ clock_ns(clockid_t clock)
 }
 
 
+static inline struct timespec
+timespec_of_ns(int64_t ns)
+{
+    struct timespec time;
+
+    time.tv_sec = (time_t) (ns / 1000000000);
+    time.tv_nsec = (long) (ns % 1000000000);
+
+    return time;
+}
+
+
 #endif /* NPROF_CLOCK_H */

@@ -5,7 +5,6 @@
 
 
 #include <signal.h>
-#include <time.h>
 
 #include "export_thread.h"
 #include "futex_wait.h"
@@ -79,18 +78,6 @@ profiler_threads_start(struct nprof *nprof)
 }
 
 
-static struct timespec
-time_at(int64_t ns)
-{
-    struct timespec at;
-
-    at.tv_sec = (time_t) (ns / 1000000000);
-    at.tv_nsec = (long) (ns % 1000000000);
-
-    return at;
-}
-
-
 void
 profiler_period_finish(struct nprof *nprof)
 {
@@ -125,15 +112,6 @@ last_period(struct nprof *nprof, int64_t until_ns)
 }
 
 
-static bool
-thread_join(pthread_t thread, int64_t until_ns)
-{
-    struct timespec until = time_at(until_ns);
-
-    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
-}
-
-
 /* What is left but for that part of it. */
 static int64_t
 time_before(int64_t until_ns, int64_t part)
@@ -155,8 +133,8 @@ threads_join(struct nprof *nprof, int64_t until_ns)
     early = nprof->uploader == NULL ? until_ns
                                     : time_before(until_ns, UPLOAD_PART);
 
-    counted = thread_join(nprof->profiler_thread, early);
-    joined = counted && thread_join(nprof->export_thread, early);
+    counted = thread_context_join(nprof->profiler_thread, early);
+    joined = counted && thread_context_join(nprof->export_thread, early);
 
     if (nprof->uploader != NULL) {
         uploader_end(nprof->uploader, time_before(until_ns, UPLOAD_END_PART));

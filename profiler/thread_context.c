@@ -19,6 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "nprof_clock.h"
 #include "sample/signal_setup.h"
 #include "thread_context.h"
 
@@ -162,6 +163,15 @@ thread_context_create(pthread_t *thread, size_t    stack_size,
     pthread_attr_destroy(&attr);
 
     return -rc;
+}
+
+
+bool
+thread_context_join(pthread_t thread, int64_t until_ns)
+{
+    struct timespec until = timespec_of_ns(until_ns);
+
+    return pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 }
 
 

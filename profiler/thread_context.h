@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "profiler_job.h"
 
@@ -53,6 +54,10 @@ void thread_context_hurry(void);
 /* Creates a thread with a stack of so many bytes. Returns 0 or -errno. */
 int thread_context_create(pthread_t *thread, size_t    stack_size,
                           void *(*body)(void *), void *data);
+
+/* Waits for the thread's end, until that time (CLOCK_MONOTONIC) at most; returns
+   whether it has come. */
+bool thread_context_join(pthread_t thread, int64_t until_ns);
 
 /*
  * Called last. Where stop() gave up on the thread it never returns: the

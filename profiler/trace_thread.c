@@ -280,12 +280,5 @@ trace_thread_start(struct trace_thread *trace)
 bool
 trace_thread_join(struct trace_thread *trace, int64_t until_ns)
 {
-    struct timespec until;
-
-    until.tv_sec = (time_t) (until_ns / 1000000000);
-    until.tv_nsec = (long) (until_ns % 1000000000);
-
-    return !trace->running
-           || pthread_clockjoin_np(trace->thread, NULL, CLOCK_MONOTONIC, &until)
-                  == 0;
+    return !trace->running || thread_context_join(trace->thread, until_ns);
 }

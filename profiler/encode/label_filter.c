@@ -131,6 +131,16 @@ sample_value(const struct stack_profile  *profile,
 }
 
 
+static bool
+label_matches(const struct wanted_label   *wanted,
+              const struct stack_profile  *profile,
+              const struct profile_sample *sample)
+{
+    return strcmp(sample_value(profile, sample, wanted->name), wanted->value)
+           == 0;
+}
+
+
 /* Leaves the sample its share of the span that is wanted, as one, or what is of
    none. */
 static void
@@ -195,9 +205,7 @@ sample_sift(const struct label_filter  *filter,
 
         if (wanted->of_span) {
             spans_sift(wanted, sample);
-        } else if (strcmp(sample_value(profile, sample, wanted->name),
-                          wanted->value)
-                   != 0) {
+        } else if (!label_matches(wanted, profile, sample)) {
             return false;
         }
     }
@@ -218,9 +226,7 @@ request_is_wanted(const struct label_filter   *filter,
         wanted = &filter->labels[i];
 
         if (!wanted->of_span && strcmp(wanted->name, PPROF_LABEL_THREAD) != 0
-            && strcmp(sample_value(profile, sample, wanted->name),
-                      wanted->value)
-                   != 0) {
+            && !label_matches(wanted, profile, sample)) {
             return false;
         }
     }

@@ -573,14 +573,7 @@ uploader_end(struct uploader *uploader, int64_t until_ns)
 bool
 uploader_join(struct uploader *uploader, int64_t until_ns)
 {
-    struct timespec until;
-
-    until.tv_sec = (time_t) (until_ns / 1000000000);
-    until.tv_nsec = (long) (until_ns % 1000000000);
-
-    if (uploader->started
-        && pthread_clockjoin_np(uploader->thread, NULL, CLOCK_MONOTONIC, &until)
-               != 0) {
+    if (uploader->started && !thread_context_join(uploader->thread, until_ns)) {
         return false;
     }
 

@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
+#include "../lazy_pages.h"
 #include "live_set.h"
 
 
@@ -17,23 +17,11 @@
 #define LARGE_PLACES (128u * 1024)
 
 
-static void *
-pages_map(size_t size)
-{
-    void *pages;
-
-    pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return pages == MAP_FAILED ? NULL : pages;
-}
-
-
 static int
 table_open(struct live_table *table, uint32_t places)
 {
     if (table->places == NULL) {
-        table->places = pages_map(places * sizeof(*table->places));
+        table->places = lazy_pages_map(places * sizeof(*table->places));
         table->mask = places - 1;
     }
 
@@ -51,7 +39,7 @@ live_set_open(void)
 
     if (live_memory.entries == NULL) {
         live_memory.entries
-            = pages_map((LIVE_SET_MAX + 1) * sizeof(*live_memory.entries));
+            = lazy_pages_map((LIVE_SET_MAX + 1) * sizeof(*live_memory.entries));
     }
 
     return live_memory.entries == NULL ? -ENOMEM : 0;

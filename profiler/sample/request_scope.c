@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "../lazy_pages.h"
 #include "label_set.h"
 #include "request_scope.h"
 #include "thread_label.h"
@@ -89,18 +90,6 @@ static struct {
 } requests;
 
 
-static void *
-table_map(size_t size)
-{
-    void *table;
-
-    table = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return table == MAP_FAILED ? NULL : table;
-}
-
-
 int
 request_scope_prepare(void)
 {
@@ -120,12 +109,12 @@ request_scope_prepare(void)
         n_fds = (uint32_t) limit.rlim_cur;
     }
 
-    fds = table_map(n_fds * sizeof(*fds));
+    fds = lazy_pages_map(n_fds * sizeof(*fds));
     if (fds == NULL) {
         return -errno;
     }
 
-    scopes = table_map(SCOPES_MAX * sizeof(*scopes));
+    scopes = lazy_pages_map(SCOPES_MAX * sizeof(*scopes));
     if (scopes == NULL) {
         munmap(fds, n_fds * sizeof(*fds));
         return -ENOMEM;

@@ -122,6 +122,19 @@ def instance_of(nginx):
     return nginx.get("/debug/pprof/status").json()["instance"]
 
 
+def wall_of_the_others(nginx):
+    """While workers are stopped: it is asked again where the kernel woke one of
+    them for the connection, which would wait for it."""
+    answer = None
+    for _ in range(20):
+        try:
+            answer = nginx.get("/debug/pprof/wall?seconds=1", timeout=15)
+            break
+        except OSError:
+            continue
+    return profile_of(answer)
+
+
 def test_a_stopped_worker_is_left_out(nginx):
     configure(nginx, 2)
     nginx.start()
@@ -129,15 +142,7 @@ def test_a_stopped_worker_is_left_out(nginx):
     assert instance_of(nginx)["answers_missing"] == 0
     os.kill(stopped, signal.SIGSTOP)
     try:
-        # a connection that it has accepted would wait for it
-        answer = None
-        for _ in range(20):
-            try:
-                answer = nginx.get("/debug/pprof/wall?seconds=1", timeout=15)
-                break
-            except OSError:
-                continue
-        profile = profile_of(answer)
+        profile = wall_of_the_others(nginx)
     finally:
         os.kill(stopped, signal.SIGCONT)
     assert profile.total(1) > 0
@@ -160,16 +165,8 @@ def test_stopped_workers_take_no_more_time_than_one(nginx):
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
     try:
-        # four seconds, and not for each of them; it is asked again where the
-        # kernel woke one of them for the connection
-        answer = None
-        for _ in range(20):
-            try:
-                answer = nginx.get("/debug/pprof/wall?seconds=1", timeout=15)
-                break
-            except OSError:
-                continue
-        assert profile_of(answer).total(1) > 0
+        # four seconds, and not for each of them
+        assert wall_of_the_others(nginx).total(1) > 0
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
