@@ -33,7 +33,7 @@ trace_thread_make(struct trace_thread *trace, const struct trace_config *config)
     rc = tracer_create(config, &trace->tracer);
 
     if (rc == 0) {
-        rc = trace_payload_init(&trace->payload, config->identity);
+        rc = trace_payload_init(&trace->payload, config);
     }
 
     return rc == 0 ? trace_post_create(config->identity, &trace->post) : rc;

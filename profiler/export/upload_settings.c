@@ -60,20 +60,31 @@ remark(struct remarks *remarks, const char *format, ...)
 }
 
 
-/* As Go's strconv.ParseBool() has it. */
-static bool
-is_true(const char *value)
+bool
+environment_flag(const char *const *environment, const char *name,
+                 bool otherwise)
 {
-    size_t                   i;
-    static const char *const texts[] = {"1", "t", "T", "true", "TRUE", "True"};
+    size_t      i;
+    const char *value;
+
+    static const struct {
+        const char *text;
+        bool        flag;
+    } texts[] = {
+        {"1", true},    {"t", true},      {"T", true},      {"true", true},
+        {"TRUE", true}, {"True", true},   {"0", false},     {"f", false},
+        {"F", false},   {"false", false}, {"FALSE", false}, {"False", false},
+    };
+
+    value = environment_value(environment, name);
 
     for (i = 0; value != NULL && i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (strcmp(value, texts[i]) == 0) {
-            return true;
+        if (strcmp(value, texts[i].text) == 0) {
+            return texts[i].flag;
         }
     }
 
-    return false;
+    return otherwise;
 }
 
 
@@ -149,16 +160,15 @@ tags_make(struct upload_settings      *settings,
 {
     int         rc;
     uint32_t    i;
-    const char *tags, *name, *value, *git;
+    const char *tags, *name, *value;
 
     tags = environment_value(identity->environment, "DD_TAGS");
     rc = tags == NULL ? 0
                       : tag_list_parse(&settings->tags, tags, &settings->arena);
 
-    git = environment_value(identity->environment,
-                            "DD_TRACE_GIT_METADATA_ENABLED");
-
-    if (rc == 0 && (git == NULL || is_true(git))) {
+    if (rc == 0
+        && environment_flag(identity->environment,
+                            "DD_TRACE_GIT_METADATA_ENABLED", true)) {
         rc = git_tags_add(&settings->tags, identity->environment,
                           &settings->arena);
     }
@@ -331,8 +341,7 @@ intake_address(struct upload_settings *settings, const char *const *environment,
     const char *key, *site, *url;
 
     key = environment_value(environment, "DD_API_KEY");
-    agentless
-        = is_true(environment_value(environment, "DD_PROFILING_AGENTLESS"));
+    agentless = environment_flag(environment, "DD_PROFILING_AGENTLESS", false);
 
     if (!agentless) {
         return NULL;

@@ -86,6 +86,13 @@ void upload_settings_free(struct upload_settings *settings);
 const char *environment_value(const char *const *environment, const char *name);
 
 /*
+ * What a variable says with one of the words that Go's strconv.ParseBool() knows;
+ * without one of them it is as it otherwise is.
+ */
+bool environment_flag(const char *const *environment, const char *name,
+                      bool otherwise);
+
+/*
  * The address of Datadog's Agent that the variables say, or its default, in the
  * arena; NULL if memory lacks. *bad_url: DD_TRACE_AGENT_URL can't be used.
  */

@@ -4,7 +4,6 @@
  */
 
 
-#include <stdbool.h>
 #include <string.h>
 #include <strings.h>
 
@@ -96,6 +95,24 @@ value_copy(const char *const *environment, const char *name,
 }
 
 
+/* A name that is given is reported; the machine's own one only if asked for. */
+static const char *
+host_of(const char *const *environment, struct upload_settings *identity)
+{
+    const char *host;
+
+    host
+        = value_copy(environment, "DD_TRACE_SOURCE_HOSTNAME", &identity->arena);
+
+    if (host == NULL
+        && environment_flag(environment, "DD_TRACE_REPORT_HOSTNAME", false)) {
+        host = identity->host;
+    }
+
+    return host;
+}
+
+
 void
 trace_config_read(struct trace_config *config, const char *const *environment,
                   struct upload_settings *identity)
@@ -104,6 +121,10 @@ trace_config_read(struct trace_config *config, const char *const *environment,
 
     endpoint_counts_prepare();
     config->identity = identity;
+    config->enabled = environment_flag(environment, "DD_TRACE_ENABLED", true);
+    config->ids_128 = environment_flag(
+        environment, "DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", true);
+    config->host = host_of(environment, identity);
     config->sample_rate
         = value_copy(environment, "DD_TRACE_SAMPLE_RATE", &identity->arena);
     config->sampling_rules

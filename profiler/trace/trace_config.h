@@ -9,6 +9,7 @@
 #define NPROF_TRACE_CONFIG_H
 
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "../export/upload_settings.h"
@@ -21,6 +22,15 @@
 struct trace_config {
     /* Not owned; NULL if it was never read. */
     const struct upload_settings *identity;
+
+    /* Not if DD_TRACE_ENABLED says so. */
+    bool enabled;
+
+    /* Ids of new traces have 128 bits, or 64. */
+    bool ids_128;
+
+    /* Of spans, or NULL: they have none. The text is the identity's. */
+    const char *host;
 
     /* DD_TRACE_SAMPLE_RATE and DD_TRACE_SAMPLING_RULES, or NULL, and how many
        traces those may keep in a second. The texts are the identity's. */

@@ -60,10 +60,10 @@ struct span_tags {
 
 
 int
-trace_payload_init(struct trace_payload         *payload,
-                   const struct upload_settings *identity)
+trace_payload_init(struct trace_payload      *payload,
+                   const struct trace_config *config)
 {
-    payload->identity = identity;
+    payload->config = config;
     payload->data = mmap(NULL, TRACE_PAYLOAD_SIZE, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -282,11 +282,13 @@ set_identity(struct span_tags *tags, const struct upload_settings *identity)
 /* The first that sets a key has it: what we know, then what travels with the
    trace, the request's labels, and last the tags of the configuration. */
 static void
-set_meta(struct span_tags *tags, const struct upload_settings *identity,
+set_meta(struct span_tags *tags, const struct trace_config *config,
          const struct span_record *record)
 {
-    const char *version;
+    const char                   *version;
+    const struct upload_settings *identity;
 
+    identity = config->identity;
     version = label_set_value(record->labels, "version");
 
     if (version == NULL) {
@@ -303,6 +305,8 @@ set_meta(struct span_tags *tags, const struct upload_settings *identity,
     meta_set(tags, "language", "native");
     meta_set(tags, "component", "nginx");
     meta_set(tags, "span.kind", "server");
+    meta_set_foreign(tags, "_dd.hostname",
+                     config->host == NULL ? "" : config->host);
 
     set_http(tags, record);
     set_passed(tags, record);
@@ -454,11 +458,11 @@ trace_payload_add(struct trace_payload     *payload,
     tags.n_metrics = 0;
     before = payload->len;
 
-    set_meta(&tags, payload->identity, record);
+    set_meta(&tags, payload->config, record);
     set_metrics(&tags, record);
 
     msgpack_packer_init(&packer, payload, payload_write);
-    failed = pack_span(&packer, &tags, payload->identity, record);
+    failed = pack_span(&packer, &tags, payload->config->identity, record);
     block_arena_free(&tags.arena);
 
     if (failed) {

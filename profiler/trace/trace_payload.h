@@ -27,7 +27,7 @@
 
 
 struct trace_payload {
-    const struct upload_settings *identity;
+    const struct trace_config *config;
 
     char    *data;
     size_t   len;
@@ -36,8 +36,8 @@ struct trace_payload {
 
 
 /* Returns 0 or -ENOMEM. */
-int trace_payload_init(struct trace_payload         *payload,
-                       const struct upload_settings *identity);
+int trace_payload_init(struct trace_payload      *payload,
+                       const struct trace_config *config);
 
 void trace_payload_destroy(struct trace_payload *payload);
 

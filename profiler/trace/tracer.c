@@ -130,9 +130,12 @@ tracer_begin(struct nprof_span      *span,
     span->span_id = random_id();
 
     if (span->context.trace_low == 0) {
-        /* the upper half is the time, in seconds, as Datadog's tracers do it */
         span->context.trace_low = span->span_id;
-        span->context.trace_high = (uint64_t) (now / 1000000000) << 32;
+
+        /* the upper half is the time, in seconds, as Datadog's tracers do it */
+        if (tracer->config->ids_128) {
+            span->context.trace_high = (uint64_t) (now / 1000000000) << 32;
+        }
     }
 }
 

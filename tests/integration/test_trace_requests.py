@@ -3,6 +3,7 @@ requests, reloads; which traces are kept; and who they are sent to."""
 
 import json
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -50,6 +51,41 @@ def test_without_a_tracer_the_clients_trace_goes_on(nginx, upstream):
             "x-datadog-trace-id": "7", "x-datadog-parent-id": "8"}
     got = passed(nginx.get("/", headers=sent))
     assert {name: got.get(name) for name in sent} == sent
+
+
+def test_variables_say_what_spans_are(nginx, agent, upstream):
+    configure(nginx, f"""
+        location / {{ proxy_pass http://127.0.0.1:{upstream.port}; }}""")
+    nginx.start(agent.environment(
+        DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED="false",
+        DD_TRACE_SOURCE_HOSTNAME="front-1"))
+    got = passed(nginx.get("/"))
+    span, = agent.wait_spans(1)
+    assert span.meta["_dd.hostname"] == "front-1"
+    assert "_dd.p.tid" not in span.meta
+    assert "_dd.p.tid" not in got["x-datadog-tags"]
+    assert got["traceparent"].split("-")[1] == f"{span['trace_id']:032x}"
+
+
+@pytest.mark.parametrize("said,reported", [("true", True), ("no", False)])
+def test_the_hosts_name_where_it_is_asked_for(nginx, agent, said, reported):
+    configure(nginx, "")
+    nginx.start(agent.environment(DD_TRACE_REPORT_HOSTNAME=said))
+    keep(nginx, 1)
+    span, = agent.wait_spans(1)
+    assert span.meta.get("_dd.hostname") == (
+        socket.gethostname() if reported else None)
+    assert len(span.meta["_dd.p.tid"]) == 16
+
+
+def test_a_variable_turns_traces_off(nginx, agent, upstream):
+    configure(nginx, f"""
+        location / {{ proxy_pass http://127.0.0.1:{upstream.port}; }}""")
+    nginx.start(agent.environment(DD_TRACE_ENABLED="false"))
+    got = passed(nginx.get("/", headers={"traceparent": TRACEPARENT}))
+    assert {k: v for k, v in got.items() if v} == {"traceparent": TRACEPARENT}
+    nginx.stop()
+    assert not agent.spans
 
 
 def test_a_redirect_keeps_the_span(nginx, agent, upstream):

@@ -21,6 +21,8 @@ static struct upload_settings identity = {
     .version = "7",
 };
 
+static struct trace_config config = {.identity = &identity};
+
 
 /* A record whose texts are all this one; the caller frees it. */
 static struct span_record *
@@ -118,7 +120,7 @@ Test(trace_payload, a_span)
     struct span_record  *record = record_make("x=y");
     struct trace_payload payload;
 
-    cr_assert_eq(trace_payload_init(&payload, &identity), 0);
+    cr_assert_eq(trace_payload_init(&payload, &config), 0);
     record->labels = label_set_with(0, text("location"), text("= /a"), false);
     record->labels = label_set_with(record->labels, text(NPROF_TRACE_ENDPOINT),
                                     text("GET /a"), false);
@@ -200,6 +202,8 @@ Test(trace_payload, no_key_comes_twice)
     static const char *const names[]
         = {"version", "env", "service", "runtime-id", "team", "span.kind"};
 
+    struct trace_config own_config = {.identity = &own, .host = "h"};
+
     own.shared = upload_shared_get();
     cr_assert_not_null(own.shared);
     own.tags.tags[own.tags.n++] = (struct tag){"location", "tag"};
@@ -215,7 +219,7 @@ Test(trace_payload, no_key_comes_twice)
     record->labels
         = label_set_with(record->labels, text("location"), text("/"), false);
 
-    cr_assert_eq(trace_payload_init(&payload, &own), 0);
+    cr_assert_eq(trace_payload_init(&payload, &own_config), 0);
     cr_assert(trace_payload_add(&payload, record));
     trace_payload_finish(&payload);
 
@@ -229,6 +233,7 @@ Test(trace_payload, no_key_comes_twice)
     cr_expect(is_text(value_of(meta, "version"), "label"));
     cr_expect(is_text(value_of(meta, "env"), "prod"));
     cr_expect(is_text(value_of(meta, "span.kind"), "server"));
+    cr_expect(is_text(value_of(meta, "_dd.hostname"), "h"));
     cr_expect(is_text(value_of(meta, "team"), "trace"));
     cr_expect(is_text(value_of(meta, "nginx.location"), "/"));
     cr_expect(is_text(value_of(meta, "location"), "tag"));
@@ -250,7 +255,7 @@ Test(trace_payload, strange_texts)
     struct span_record  *bad = record_make("\xff\xfe"), *none = record_make("");
     struct trace_payload payload;
 
-    cr_assert_eq(trace_payload_init(&payload, &identity), 0);
+    cr_assert_eq(trace_payload_init(&payload, &config), 0);
     none->status = 0;
     none->upstream_ms = -1;
     cr_assert(trace_payload_add(&payload, bad));
@@ -287,7 +292,7 @@ Test(trace_payload, it_is_full)
     long_text[sizeof(long_text) - 1] = '\0';
     record = record_make(long_text);
 
-    cr_assert_eq(trace_payload_init(&payload, &identity), 0);
+    cr_assert_eq(trace_payload_init(&payload, &config), 0);
 
     for (n = 0; trace_payload_add(&payload, record); n++) {
         cr_assert_lt(n, 10000);
