@@ -43,15 +43,24 @@ function policy(script, style) {
             "require-trusted-types-for 'script'", "trusted-types lit-html"].join("; ");
 }
 
+/* The licences of what is bundled ask to go where it goes. */
+function notices() {
+    const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+    return Object.keys(dependencies).map(name => {
+        const text = readFileSync(join(here, "node_modules", name, "LICENSE"), "utf8");
+        return `${name}\n\n${text.trim().replaceAll("--", "- -")}`;
+    }).join("\n\n\n");
+}
+
 const folder = process.argv[2];
 if (folder === undefined) {
     throw new Error("usage: node build_page.mjs FOLDER");
 }
 const [script, style] = await Promise.all([bundle("view/page.ts"), bundle("page.css")]);
 const csp = policy(script, style);
-const parts = { CSP: csp, STYLE: style, SCRIPT: script };
+const parts = { CSP: csp, STYLE: style, SCRIPT: script, NOTICES: notices() };
 const html = readFileSync(join(here, "src", "page.html"), "utf8")
-    .replace(/@(CSP|STYLE|SCRIPT)@/g, (_, name) => parts[name]);
+    .replace(/@(CSP|STYLE|SCRIPT|NOTICES)@/g, (_, name) => parts[name]);
 mkdirSync(folder, { recursive: true });
 writeFileSync(join(folder, "page.html"), html);
 writeFileSync(join(folder, "page.html.gz"), gzipSync(html, { level: 9 }));

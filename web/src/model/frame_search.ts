@@ -2,6 +2,7 @@
  * What a search finds, and how much of a profile that is.
  */
 
+import { RE2JS } from "re2js";
 import type { Frame, FrameTable } from "./frame_table";
 import { type Selection, shareOf } from "./sample_selection";
 
@@ -9,8 +10,9 @@ export type Matcher = (frame: Frame) => boolean;
 
 /*
  * "text" is looked for as it is, in function and library, with capitals and
- * small letters alike; "/text/" is a regular expression. undefined if that is
- * none, null if there is nothing to look for.
+ * small letters alike; "/text/" is a regular expression, with the syntax of Go's
+ * and a time that grows with the name's length alone, as a search may come with
+ * somebody's link. undefined if it is none, null if there is nothing to look for.
  */
 export function matcher(query: string): Matcher | null | undefined {
     const text = query.trim();
@@ -19,7 +21,7 @@ export function matcher(query: string): Matcher | null | undefined {
     }
     if (text.length > 2 && text.startsWith("/") && text.endsWith("/")) {
         try {
-            const pattern = new RegExp(text.slice(1, -1), "i");
+            const pattern = RE2JS.compile(text.slice(1, -1), RE2JS.CASE_INSENSITIVE);
             return frame => pattern.test(frame.name) || pattern.test(frame.library);
         } catch {
             return undefined;

@@ -53,7 +53,17 @@ test("a search is for text, or between slashes for a regular expression", () => 
     assert.ok(matcher("NGINX")!(frame));
     assert.ok(!matcher("^ngx")!(frame));
     assert.equal(matcher("/(/"), undefined);
+    assert.equal(matcher("/(?<=a)b/"), undefined);
     assert.equal(matcher("  "), null);
+});
+
+test("no regular expression takes long", () => {
+    const frame = { name: "a".repeat(5000), library: "", file: "" };
+    const before = performance.now();
+    for (const pattern of ["/(a+)+$b/", "/(a|a)*b/", "/a*a*a*a*a*a*b/", "/(a{1,100})+b/"]) {
+        assert.ok(!matcher(pattern)!(frame), pattern);
+    }
+    assert.ok(performance.now() - before < 5000);
 });
 
 test("the matched share counts a stack once", () => {
