@@ -17,7 +17,8 @@
 /* Between two looks, at least. */
 #define LOOK_MIN_NS 1000000
 
-/* Between two looks at a calm loop, and how long it takes to become one. */
+/* Between two looks at a calm loop, and how long one with a slow turn takes to
+   become that again. */
 #define CALM_LOOK_NS 50000000
 #define CALM_AFTER_NS 10000000000
 
@@ -77,6 +78,7 @@ stall_watch_init(struct stall_watch *watch, struct stack_table *table,
     watch->unwinder = unwinder;
     watch->threshold_ns = threshold_ns;
     watch->blocked_stack = STACK_TABLE_NONE;
+    watch->slow_turns = loop_slow_turns();
 
     /* the hook may have counted for a profiler that ran before */
     watch->unlisted = atomic_load(&loop_state.unlisted);
@@ -99,7 +101,7 @@ loop_is_calm(struct stall_watch *watch, int64_t now)
 
     slow_turns = loop_slow_turns();
 
-    if (slow_turns != watch->slow_turns || watch->calm_ns == 0) {
+    if (slow_turns != watch->slow_turns) {
         watch->slow_turns = slow_turns;
         watch->calm_ns = now + CALM_AFTER_NS;
     }

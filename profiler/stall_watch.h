@@ -71,7 +71,7 @@ struct stall_watch {
     bool    asleep;
 
     /* The slow turns at the last look, and until when there is to be none for
-       the loop to be calm; 0 before the first look. */
+       the loop to be calm; 0 before the first. */
     uint64_t slow_turns;
     int64_t  calm_ns;
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -57,6 +57,26 @@ thread_cpu_ns(const struct thread_slot *slot)
 }
 
 
+/* The last word of the text, "0x" and hexadecimal digits, is cut off; false if
+   there is none. */
+static bool
+address_cut(char *text, uint64_t *address)
+{
+    char *word, *end;
+
+    word = strrchr(text, ' ');
+
+    if (word == NULL || strncmp(word, " 0x", 3) != 0) {
+        return false;
+    }
+
+    *address = strtoull(word, &end, 16);
+    *word = '\0';
+
+    return *end == '\0' || *end == '\n';
+}
+
+
 /*
  * Reads "running", or "NUMBER ARGUMENT... SP PC" of a system call, or "-1 SP
  * PC" of a thread that is blocked elsewhere: in a page fault.
@@ -64,9 +84,8 @@ thread_cpu_ns(const struct thread_slot *slot)
 enum thread_place
 thread_place(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
 {
-    char               text[256];
-    ssize_t            n;
-    unsigned long long at[2];
+    char    text[256];
+    ssize_t n;
 
     n = pread(slot->proc_fd, text, sizeof(text) - 1, 0);
     text[n > 0 ? n : 0] = '\0';
@@ -75,16 +94,8 @@ thread_place(const struct thread_slot *slot, uint64_t *sp, uint64_t *pc)
         return THREAD_RUNNING;
     }
 
-    if (sscanf(text, "-1 %llx %llx", &at[0], &at[1]) != 2
-        && sscanf(text, "%*d %*x %*x %*x %*x %*x %*x %llx %llx", &at[0], &at[1])
-               != 2) {
-        return THREAD_UNKNOWN;
-    }
-
-    *sp = at[0];
-    *pc = at[1];
-
-    return THREAD_BLOCKED;
+    return address_cut(text, pc) && address_cut(text, sp) ? THREAD_BLOCKED
+                                                          : THREAD_UNKNOWN;
 }
 
 
