@@ -418,7 +418,7 @@ step_merge(const struct parcel_bytes *parcel,
         } else if (event == PARCEL_PROFILE) {
             merge = reader.kind < PROFILE_KINDS ? merges[reader.kind] : NULL;
             if (merge != NULL) {
-                stack_merge_source(merge, NULL, NULL);
+                stack_merge_source(merge);
             }
         } else if (event == PARCEL_SAMPLE && merge != NULL) {
             rc = stack_merge_add(merge, &reader, &sample, sample.values);

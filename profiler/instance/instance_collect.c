@@ -309,9 +309,13 @@ adding_profile(struct adding *adding)
                                 || !is_unknown(c, window->base, r->worker));
 
         if (adding->wanted[w]) {
-            stack_merge_source(window->merges[r->kind],
-                               adding->drains ? COLLECT_LABEL : NULL,
-                               COLLECT_DRAINING);
+            stack_merge_source(window->merges[r->kind]);
+
+            if (adding->drains && window->base != NULL) {
+                stack_merge_mark(window->merges[r->kind], COLLECT_LABEL,
+                                 COLLECT_DRAINING);
+            }
+
             window->merges[r->kind]->spans_since_ns = spans_since(c, window);
             rc = sums_fill(adding, w);
         }
@@ -336,6 +340,51 @@ values_any(const int64_t *values)
 }
 
 
+/* Splits what can go down from what can't. */
+static void
+gauges_split(unsigned kind, int64_t *values, int64_t *gauges)
+{
+    unsigned v;
+
+    for (v = 0; v < STACK_PROFILE_MAX_VALUES; v++) {
+        gauges[v] = 0;
+
+        if (profile_type_gauges(kind) & 1u << v) {
+            gauges[v] = values[v];
+            values[v] = 0;
+        }
+    }
+}
+
+
+/* Adds what the window has of a sample; see COLLECT_LABEL. */
+static int
+window_add(struct adding *adding, const struct collect_window *window,
+           const struct parcel_sample *sample, int64_t *values)
+{
+    int                   rc = 0;
+    int64_t               gauges[STACK_PROFILE_MAX_VALUES];
+    struct parcel_reader *r = &adding->reader;
+    struct stack_merge   *merge = window->merges[r->kind];
+
+    if (adding->drains && window->base == NULL) {
+        gauges_split(r->kind, values, gauges);
+
+        if (values_any(gauges)) {
+            stack_merge_mark(merge, COLLECT_LABEL, COLLECT_DRAINING);
+            rc = stack_merge_add(merge, r, sample, gauges);
+            stack_merge_mark(merge, NULL, NULL);
+        }
+    }
+
+    if (rc == 0 && values_any(values)) {
+        rc = stack_merge_add(merge, r, sample, values);
+    }
+
+    return rc;
+}
+
+
 static int
 adding_sample(struct adding *adding, const struct parcel_sample *sample)
 {
@@ -357,11 +406,7 @@ adding_sample(struct adding *adding, const struct parcel_sample *sample)
         memcpy(values, sample->values, sizeof(values));
         base_sums_take(&adding->sums[w], sample->hash, values);
         gauges_keep(&c->windows[w], r->kind, sample->values, values);
-
-        if (values_any(values)) {
-            rc = stack_merge_add(c->windows[w].merges[r->kind], r, sample,
-                                 values);
-        }
+        rc = window_add(adding, &c->windows[w], sample, values);
     }
 
     return rc;

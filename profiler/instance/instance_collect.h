@@ -21,7 +21,13 @@
 #include "window_base.h"
 
 
-/* The label of samples of workers whose configuration is not the newest. */
+/*
+ * The label of samples of workers whose configuration is not the newest. Since
+ * workers' start only what they have in use has it, not what they counted: else
+ * the total of a stack would go from one set of labels to another at a reload,
+ * and back once the worker exits, and whoever takes one scrape off the next by
+ * stack and labels would count all of it twice.
+ */
 #define COLLECT_LABEL "state"
 #define COLLECT_DRAINING "draining"
 

@@ -53,13 +53,20 @@ stack_merge_free(struct stack_merge *m)
 
 
 void
-stack_merge_source(struct stack_merge *m, const char *name, const char *value)
+stack_merge_source(struct stack_merge *m)
 {
     block_arena_free(&m->source_arena);
     m->module_numbers = NULL;
     m->label_numbers = NULL;
     m->module_numbers_room = 0;
     m->label_numbers_room = 0;
+    stack_merge_mark(m, NULL, NULL);
+}
+
+
+void
+stack_merge_mark(struct stack_merge *m, const char *name, const char *value)
+{
     m->mark_name = name;
     m->mark_value = value;
 }
@@ -184,9 +191,7 @@ label_number(struct stack_merge *m, const struct parcel_reader *r, uint32_t i)
     const struct label *label;
 
     if (i == 0) {
-        return m->mark_name == NULL
-                   ? 0
-                   : label_with(m, 0, m->mark_name, m->mark_value);
+        return 0;
     }
 
     label = &r->labels[i];
@@ -207,6 +212,19 @@ label_number(struct stack_merge *m, const struct parcel_reader *r, uint32_t i)
     }
 
     return *place - 1;
+}
+
+
+/* The same with the mark, if there is one. */
+static uint32_t
+label_number_marked(struct stack_merge *m, const struct parcel_reader *r,
+                    uint32_t i)
+{
+    uint32_t labels = label_number(m, r, i);
+
+    return m->mark_name == NULL || labels == UINT32_MAX
+               ? labels
+               : label_with(m, labels, m->mark_name, m->mark_value);
 }
 
 
@@ -308,7 +326,7 @@ sample_fill(struct stack_merge *m, const struct parcel_reader *r,
 
     frames = block_arena_alloc(&m->arena, from->n_frames * sizeof(*frames));
     thread = string_pool_add(&m->texts, r->threads[from->thread]);
-    sample->labels = label_number(m, r, from->labels);
+    sample->labels = label_number_marked(m, r, from->labels);
 
     if (frames == NULL || thread == STRING_POOL_NONE
         || sample->labels == UINT32_MAX) {

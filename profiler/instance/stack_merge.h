@@ -57,7 +57,7 @@ struct stack_merge {
     uint32_t           module_numbers_room;
     uint32_t           label_numbers_room;
 
-    /* Added to all labels, or NULL. */
+    /* Added to the labels of what is added now, or NULL. */
     const char *mark_name;
     const char *mark_value;
 
@@ -76,12 +76,13 @@ int stack_merge_init(struct stack_merge           *merge,
 
 void stack_merge_free(struct stack_merge *merge);
 
-/*
- * Samples of another parcel, or of another profile of it, follow: they all get
- * the label name=value too, unless name is NULL. Static strings.
- */
-void stack_merge_source(struct stack_merge *merge, const char *name,
-                        const char *value);
+/* Samples of another parcel, or of another profile of it, follow. */
+void stack_merge_source(struct stack_merge *merge);
+
+/* Samples that follow get the label name=value too, unless name is NULL, until
+   the next mark or source. Static strings. */
+void stack_merge_mark(struct stack_merge *merge, const char *name,
+                      const char *value);
 
 /* Adds values of a sample. Returns 0 or -ENOMEM. */
 int stack_merge_add(struct stack_merge         *merge,

@@ -57,7 +57,8 @@ read_parcel(const uint8_t *data, size_t size)
     if (parcel_read(&r, data, size) == 0) {
         while ((event = parcel_next(&r, &s)) > PARCEL_END) {
             if (event == PARCEL_PROFILE) {
-                stack_merge_source(&merge, "mark", "value");
+                stack_merge_source(&merge);
+                stack_merge_mark(&merge, "mark", "value");
             } else {
                 check_sample(&r, &s);
                 (void) stack_merge_add(&merge, &r, &s, s.values);

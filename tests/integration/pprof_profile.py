@@ -4,6 +4,7 @@ that every profile has to obey.
 The decoder is Google's protobuf over our own schema: no code of the encoder.
 """
 
+import collections
 import gzip
 import re
 import sys
@@ -45,6 +46,25 @@ class Profile:
         """The sum of one value over the samples whose stack has all names."""
         return sum(values[value] for stack, _, values in self.samples
                    if all(n in stack for n in names))
+
+    def series(self, value):
+        """One value by what a client that takes one scrape off the next tells
+        samples apart: the addresses of the stack, and all labels."""
+        found = collections.Counter()
+        for sample in self.proto.sample:
+            stack = tuple(self.locations[i].address for i in sample.location_id)
+            labels = sorted((self.strings[x.key], self.strings[x.str], x.num)
+                            for x in sample.label)
+            found[stack, tuple(labels)] += sample.value[value]
+        return found
+
+    def added(self, before, value):
+        """What such a client sees added since another profile; nothing may
+        have become less."""
+        old, new = before.series(value), self.series(value)
+        deltas = {key: new[key] - old[key] for key in {**old, **new}}
+        assert min(deltas.values(), default=0) >= 0, deltas
+        return deltas
 
     def comments(self):
         return [self.strings[i] for i in self.proto.comment]

@@ -388,6 +388,15 @@ def slow_client(nginx):
     return client
 
 
+def added_once(profile, before):
+    """The leaked bytes that a client which subtracts scrapes sees added."""
+    stacks = {tuple(profile.locations[i].address for i in s.location_id)
+              for s, (names, _, _) in zip(profile.proto.sample, profile.samples)
+              if "leak_forgets" in names}
+    return sum(delta for (stack, _), delta
+               in profile.added(before, ALLOC_SPACE).items() if stack in stacks)
+
+
 @no_sanitizer
 def test_reload_with_a_leak(leaking):
     """What the worker that drains has in use is there until that exits; what it
@@ -397,6 +406,7 @@ def test_reload_with_a_leak(leaking):
     leak(leaking, LEAK, 10)
     with slow_client(leaking):
         status(leaking)
+        before = fetch(leaking)
         leaking.reload()
         assert leaking.worker != old
         leak(leaking, LEAK, 3)
@@ -406,8 +416,12 @@ def test_reload_with_a_leak(leaking):
                     if "leak_forgets" in names
                     and labels.get("state") == "draining"]
         assert sum(values[INUSE_SPACE] for values in draining) == 10 * LEAK
+        # a scrape sees what is new, and not again what the old worker did
+        assert added_once(profile, before) == 3 * LEAK
+        before = profile
     wait_until(lambda: not alive(old), "the old worker exits")
     profile = fetch(leaking)
+    assert added_once(profile, before) == 0
     assert profile.total(INUSE_SPACE, "leak_forgets") == 3 * LEAK
     assert profile.total(INUSE_OBJECTS, "leak_forgets") == 3
     assert profile.total(ALLOC_SPACE, "leak_forgets") == 13 * LEAK

@@ -49,7 +49,7 @@ merge_fill(unsigned stacks, int64_t sum)
 
         cr_assert_eq(parcel_read(&r, memory.bytes, memory.n), 0);
         cr_assert_eq(parcel_next(&r, &s), PARCEL_PROFILE);
-        stack_merge_source(&merge, NULL, NULL);
+        stack_merge_source(&merge);
         cr_assert_eq(parcel_next(&r, &s), PARCEL_SAMPLE);
         cr_assert_eq(stack_merge_add(&merge, &r, &s, s.values), 0);
         parcel_read_end(&r);

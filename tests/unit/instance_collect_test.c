@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "heap/heap_values.h"
 #include "instance/history.h"
 #include "instance/instance_collect.h"
 #include "nprof.h"
@@ -128,6 +129,86 @@ Test(instance_collect, worker_that_was_taken_over_but_whose_slot_was_not_freed)
 
     instance.directory->taken_ids[0] = 0;
     cr_assert_eq(collected(NULL), 20);
+}
+
+
+/* What worker 7 counted and has in use: of one stack, in a slot that it left. */
+static void
+heap_put(void)
+{
+    struct parcel_memory  memory;
+    struct stack_frame    frame = {.address = 0x1234};
+    struct profile_sample sample
+        = {.frames = &frame, .n_frames = 1, .thread = "main"};
+    struct instance_slot *slot = &instance.directory->slots[5];
+
+    sample.values[HEAP_ALLOC_SPACE] = 100;
+    sample.values[HEAP_INUSE_SPACE] = 30;
+    memory = parcel_make(7, NPROF_JOB_HEAP, &sample, 1, 0);
+    cr_assert_eq(
+        instance_write(instance_left_offset(5), memory.bytes, memory.n), 0);
+    slot->id = 7;
+    slot->left_length = memory.n;
+    slot->state = INSTANCE_LEFT;
+    instance.directory->n_slots = 6;
+    free(memory.bytes);
+}
+
+
+/* The sum of a value of the heap's samples that are marked so, or are not. */
+static int64_t
+heap_collected(const struct window_base *base, unsigned value, bool draining)
+{
+    size_t               i;
+    int64_t              sum = 0;
+    const struct label  *label;
+    struct stack_profile profile;
+
+    memset(&c, 0, sizeof(c));
+    cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
+    c.question = &nobody;
+    c.n_windows = 1;
+    c.windows[0].base = base;
+    c.windows[0].merges[NPROF_JOB_HEAP] = &merge;
+
+    cr_assert_eq(collect(&c), 0);
+    collect_end(&c);
+    stack_merge_profile(&merge, &profile);
+
+    for (i = 0; i < profile.n_samples; i++) {
+        label = stack_profile_label(&profile, profile.samples[i].labels);
+        cr_assert(label == NULL || strcmp(label->name, COLLECT_LABEL) == 0);
+        sum += (label != NULL) == draining ? profile.samples[i].values[value]
+                                           : 0;
+    }
+
+    stack_merge_free(&merge);
+
+    return sum;
+}
+
+
+Test(instance_collect, totals_of_a_stack_stay_where_they_are_at_a_reload)
+{
+    struct window_base base = {0};
+
+    cr_assert_eq(instance_join(), 0);
+    heap_put();
+
+    cr_assert_eq(heap_collected(NULL, HEAP_ALLOC_SPACE, false), 100);
+    cr_assert_eq(heap_collected(NULL, HEAP_INUSE_SPACE, false), 30);
+
+    /* the worker's configuration is not the newest any more */
+    cr_assert_eq(instance_prepare(), 0);
+    cr_assert_eq(heap_collected(NULL, HEAP_ALLOC_SPACE, false), 100);
+    cr_assert_eq(heap_collected(NULL, HEAP_ALLOC_SPACE, true), 0);
+    cr_assert_eq(heap_collected(NULL, HEAP_INUSE_SPACE, false), 0);
+    cr_assert_eq(heap_collected(NULL, HEAP_INUSE_SPACE, true), 30);
+
+    /* of a window all that it did is labelled */
+    cr_assert_eq(heap_collected(&base, HEAP_ALLOC_SPACE, false), 0);
+    cr_assert_eq(heap_collected(&base, HEAP_ALLOC_SPACE, true), 100);
+    cr_assert_eq(heap_collected(&base, HEAP_INUSE_SPACE, true), 30);
 }
 
 

@@ -67,7 +67,7 @@ worker_merge(const struct parcel_memory *memory)
 
     while ((event = parcel_next(&r, &s)) > PARCEL_END) {
         if (event == PARCEL_PROFILE) {
-            stack_merge_source(&merge, NULL, NULL);
+            stack_merge_source(&merge);
             window_base_source(&base, r.worker, r.kind, r.n_values);
         } else {
             window_base_row(&base, s.hash, s.values);

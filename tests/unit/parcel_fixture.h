@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "instance/stack_parcel.h"
+#include "profile_types.h"
 
 
 struct parcel_memory {
@@ -69,7 +70,7 @@ parcel_make(uint64_t worker, unsigned kind, struct profile_sample *samples,
 
     profile.modules = modules;
     profile.n_modules = 2;
-    profile.n_value_types = 2;
+    profile.n_value_types = profile_type_shape(kind)->n_values;
     profile.samples = samples;
     profile.n_samples = n_samples;
     profile.label_sets = fixture_labels;
