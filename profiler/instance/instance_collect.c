@@ -59,17 +59,6 @@ collect_consistently(int (*read)(void *data), void *data)
 
 
 static void
-left_free(struct collection *c)
-{
-    while (c->n_left > 0) {
-        parcel_bytes_free(&c->left[--c->n_left].parcel);
-    }
-
-    parcel_bytes_free(&c->totals);
-}
-
-
-static void
 left_read_slot(struct collection *c, unsigned slot)
 {
     struct collect_left        *left = &c->left[c->n_left];
@@ -83,13 +72,12 @@ left_read_slot(struct collection *c, unsigned slot)
     left->slot = slot;
     left->worker = atomic_load(&from->id);
     left->drains = !c->for_totals && instance_slot_drains(from);
-    (void) parcel_bytes_read(&left->parcel, instance_left_offset(slot),
-                             atomic_load(&from->left_length));
     c->n_left++;
 }
 
 
-/* Of collect_consistently(): the totals of all workers that left. */
+/* Of collect_consistently(): who left, and the totals of all that were taken
+   over. */
 static int
 left_read(void *data)
 {
@@ -97,7 +85,8 @@ left_read(void *data)
     struct collection         *c = data;
     struct instance_directory *directory = instance.directory;
 
-    left_free(c);
+    parcel_bytes_free(&c->totals);
+    c->n_left = 0;
 
     for (i = 0; i < instance_slots(); i++) {
         left_read_slot(c, i);
@@ -117,7 +106,7 @@ left_read(void *data)
 
 
 /* A worker that was asked, and left since left_read(). Returns whether it is
-   among those that left: it may have died, or be in newer totals already. */
+   among those that left: it may have died. */
 static bool
 left_read_late(struct collection *c, const struct peer_ask *ask)
 {
@@ -533,7 +522,6 @@ collect_worker(struct collection *c, unsigned i)
         return rc;
     }
 
-    /* newer totals may have all that it counted */
     if (rc == -ESRCH && !left_read_late(c, ask) && c->next != NULL) {
         window_base_source(c->next, ask->worker, WINDOW_BASE_UNKNOWN, 0);
     }
@@ -567,20 +555,42 @@ was_used(const struct collection *c, uint64_t worker)
 }
 
 
+/* Adds what a worker left; one parcel at a time is in memory. */
+static int
+collect_left_one(struct collection *c, const struct collect_left *left)
+{
+    int                         rc;
+    struct parcel_bytes         parcel;
+    const struct instance_slot *slot;
+
+    slot = &instance.directory->slots[left->slot];
+    rc = parcel_bytes_read(&parcel, instance_left_offset(left->slot),
+                           atomic_load(&slot->left_length));
+
+    if (rc != -ENOMEM) {
+        rc = collect_parcel(c, &parcel, left->worker, left->drains);
+        c->answered += rc == 0;
+    }
+
+    parcel_bytes_free(&parcel);
+
+    return rc;
+}
+
+
 static int
 collect_left(struct collection *c)
 {
-    int                  rc = 0;
-    unsigned             i;
-    struct collect_left *left;
+    int                        rc = 0;
+    unsigned                   i;
+    const struct collect_left *left;
 
     for (i = 0; rc != -ENOMEM && i < c->n_left; i++) {
         left = &c->left[i];
 
         /* a slot may be freed a moment after its totals were taken */
         if (!was_used(c, left->worker) && !was_taken(c, left->worker)) {
-            rc = collect_parcel(c, &left->parcel, left->worker, left->drains);
-            c->answered += rc == 0;
+            rc = collect_left_one(c, left);
         }
     }
 
@@ -622,5 +632,5 @@ void
 collect_end(struct collection *c)
 {
     peer_drop(c->question);
-    left_free(c);
+    parcel_bytes_free(&c->totals);
 }

@@ -59,10 +59,9 @@ struct collect_window {
 
 /* The totals of a worker that left. */
 struct collect_left {
-    uint64_t            worker;
-    unsigned            slot;
-    bool                drains;
-    struct parcel_bytes parcel;
+    uint64_t worker;
+    unsigned slot;
+    bool     drains;
 };
 
 
@@ -91,7 +90,7 @@ struct collection {
     /* One had all the time that an answer may take, and gave none. */
     bool timed_out;
 
-    /* What workers that left had, until collect_end(). */
+    /* Workers that left, and the totals of all, until collect_end(). */
     struct collect_left left[INSTANCE_SLOTS];
     unsigned            n_left;
     struct parcel_bytes totals;

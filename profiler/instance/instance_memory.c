@@ -185,6 +185,7 @@ slot_take(unsigned i)
     atomic_store(&slot->cycle, atomic_load(&instance.directory->cycle));
     atomic_store(&slot->started_ns, clock_ns(CLOCK_REALTIME));
     atomic_store(&slot->left_length, 0);
+    atomic_store(&slot->taken_ns, 0);
     memset(slot->counters, 0, sizeof(slot->counters));
     instance.slot = i;
 

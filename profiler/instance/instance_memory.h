@@ -28,17 +28,25 @@
 #include <sys/types.h>
 
 
-/* Workers at one time: those that drain, and those that left and whose totals
-   the leader has not taken over yet, included. */
+/* Workers at one time: those that drain, and those that left within the last
+   seconds, included. */
 #define INSTANCE_SLOTS 256
 
 /* Answers that a worker can wait for at one time. */
 #define INSTANCE_AREAS 16
 
+/*
+ * How long what a worker left stays in its slot once the leader took it over:
+ * longer than whoever was collecting then needs to look there, since the totals
+ * that he has read are older. Nanoseconds.
+ */
+#define INSTANCE_TAKEN_NS INT64_C(10000000000)
+
 /* The most of one answer, and of the totals of one worker, bytes. */
 #define INSTANCE_PARCEL_MAX (16u << 20)
 
-/* Workers whose totals were taken over, remembered by id. */
+/* Workers whose totals were taken over, remembered by id: those that still have
+   a slot at least. */
 #define INSTANCE_TAKEN 1024
 
 /* Snapshots of the history that are kept at most, whatever their size. */
@@ -86,8 +94,12 @@ struct instance_slot {
     _Atomic uint32_t profiler_wake;
     _Atomic uint32_t export_wake;
 
-    /* Of its totals, once it left. The leader frees the slot. */
+    /* Of its totals, once it left. */
     _Atomic uint64_t left_length;
+
+    /* When the leader took them over, CLOCK_MONOTONIC, or 0. It frees the slot
+       INSTANCE_TAKEN_NS later. */
+    _Atomic int64_t taken_ns;
 
     /* What it asks of others; they store, too. */
     struct instance_area areas[INSTANCE_AREAS];

@@ -7,21 +7,41 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../nprof_clock.h"
 #include "worker_totals.h"
 
 
+_Static_assert(INSTANCE_TAKEN >= INSTANCE_SLOTS,
+               "what is still in a slot is known to have been taken over");
+
+
+/* Whether there is anything to take over; frees the slots of those that were,
+   once nobody looks there any more. */
 static bool
-any_left(void)
+any_left(int64_t now)
 {
-    unsigned i;
+    bool                  any = false;
+    unsigned              i;
+    int64_t               taken;
+    struct instance_slot *slot;
 
     for (i = 0; i < instance_slots(); i++) {
-        if (atomic_load(&instance.directory->slots[i].state) == INSTANCE_LEFT) {
-            return true;
+        slot = &instance.directory->slots[i];
+
+        if (atomic_load(&slot->state) != INSTANCE_LEFT) {
+            continue;
+        }
+
+        taken = atomic_load(&slot->taken_ns);
+        any |= taken == 0;
+
+        if (taken != 0 && now - taken >= INSTANCE_TAKEN_NS) {
+            instance_free(instance_left_offset(i), INSTANCE_PARCEL_MAX);
+            atomic_store(&slot->state, INSTANCE_FREE);
         }
     }
 
-    return false;
+    return any;
 }
 
 
@@ -58,16 +78,29 @@ totals_write(struct stack_merge *merges, struct parcel_file *file)
 }
 
 
-/*
- * Makes them the totals, and frees the slots whose workers are in them. Those
- * are known by id before: a leader that dies here leaves nothing to be counted
- * twice.
- */
+/* The worker is in the totals, and known by its id. */
 static void
-totals_publish(const struct collection *c, const struct parcel_file *file)
+slot_is_taken(struct instance_slot *slot, int64_t now)
 {
     uint64_t                   n;
+    struct instance_directory *directory = instance.directory;
+
+    n = atomic_load(&directory->taken);
+    atomic_store(&directory->taken_ids[n % INSTANCE_TAKEN],
+                 atomic_load(&slot->id));
+    atomic_store(&directory->taken, n + 1);
+    atomic_store(&slot->taken_ns, now);
+}
+
+
+/* Makes them the totals. Returns how many workers were taken over. */
+static int
+totals_publish(const struct collection *c, const struct parcel_file *file,
+               int64_t now)
+{
+    int                        n = 0;
     unsigned                   i;
+    struct instance_slot      *slot;
     struct instance_directory *directory = instance.directory;
 
     atomic_fetch_add(&directory->sequence, 1);
@@ -76,19 +109,17 @@ totals_publish(const struct collection *c, const struct parcel_file *file)
     atomic_store(&directory->totals.length, file->length);
 
     for (i = 0; i < c->n_left; i++) {
-        n = atomic_load(&directory->taken);
-        atomic_store(&directory->taken_ids[n % INSTANCE_TAKEN],
-                     c->left[i].worker);
-        atomic_store(&directory->taken, n + 1);
+        slot = &directory->slots[c->left[i].slot];
+
+        if (atomic_load(&slot->taken_ns) == 0) {
+            slot_is_taken(slot, now);
+            n++;
+        }
     }
 
     atomic_fetch_add(&directory->sequence, 1);
 
-    for (i = 0; i < c->n_left; i++) {
-        instance_free(instance_left_offset(c->left[i].slot),
-                      INSTANCE_PARCEL_MAX);
-        atomic_store(&directory->slots[c->left[i].slot].state, INSTANCE_FREE);
-    }
+    return n;
 }
 
 
@@ -97,13 +128,16 @@ worker_totals_take(struct module_registry       *registry,
                    const struct module_identity *main)
 {
     int                  rc;
+    int64_t              now;
     unsigned             kind;
     struct collection    c;
     struct parcel_file   file = {0};
     struct stack_merge   merges[PROFILE_KINDS];
     struct peer_question nobody = {0};
 
-    if (!any_left()) {
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    if (!any_left(now)) {
         return 0;
     }
 
@@ -129,8 +163,7 @@ worker_totals_take(struct module_registry       *registry,
     }
 
     if (rc == 0) {
-        totals_publish(&c, &file);
-        rc = (int) c.n_left;
+        rc = totals_publish(&c, &file, now);
     }
 
     collect_end(&c);

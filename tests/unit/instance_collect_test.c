@@ -12,13 +12,15 @@
 #include "heap/heap_values.h"
 #include "instance/history.h"
 #include "instance/instance_collect.h"
+#include "instance/worker_totals.h"
 #include "nprof.h"
 #include "nprof_clock.h"
 #include "other_workers.h"
 #include "parcel_fixture.h"
 
 
-/* As words of areas are (peer_exchange.c): an answer is there. */
+/* As words of areas are (peer_exchange.c): asked, and an answer is there. */
+#define ASKED 2
 #define DONE 4
 
 
@@ -64,9 +66,9 @@ totals_put(void)
 }
 
 
-/* The sum of what is collected now. */
+/* The sum of what is collected of those that are asked, and of who left. */
 static int64_t
-collected(const struct window_base *base)
+collected_of(struct peer_question *question, const struct window_base *base)
 {
     size_t               i;
     int64_t              sum = 0;
@@ -74,7 +76,7 @@ collected(const struct window_base *base)
 
     memset(&c, 0, sizeof(c));
     cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
-    c.question = &nobody;
+    c.question = question;
     c.n_windows = 1;
     c.windows[0].base = base;
     c.windows[0].merges[0] = &merge;
@@ -90,6 +92,13 @@ collected(const struct window_base *base)
     stack_merge_free(&merge);
 
     return sum;
+}
+
+
+static int64_t
+collected(const struct window_base *base)
+{
+    return collected_of(&nobody, base);
 }
 
 
@@ -129,6 +138,56 @@ Test(instance_collect, worker_that_was_taken_over_but_whose_slot_was_not_freed)
 
     instance.directory->taken_ids[0] = 0;
     cr_assert_eq(collected(NULL), 20);
+}
+
+
+/* Leaves 10 once it is asked, and a leader takes that over before who asked
+   looks. */
+static void
+leaves_once_asked(void)
+{
+    unsigned              slot = instance.slot;
+    struct instance_slot *own = instance_own_slot();
+
+    if ((instance.directory->slots[0].areas[0].word & 0xff) != ASKED) {
+        return;
+    }
+
+    own->left_length = parcel_put(own->id, instance_left_offset(slot), 10);
+    instance_leave(true);
+    cr_assert_eq(worker_totals_take(&registry, &fixture_nginx), 1);
+    pause();
+}
+
+
+Test(instance_collect, worker_that_leaves_and_is_taken_over_as_it_is_asked)
+{
+    struct instance_slot       *slot;
+    static struct peer_question asked;
+
+    cr_assert_eq(instance_prepare(), 0);
+    cr_assert_eq(instance_join(), 0);
+    peer_begin();
+    (void) other_worker(leaves_once_asked);
+    slot = &instance.directory->slots[1];
+
+    /* it is asked when its turn comes, once those that left were read */
+    asked.types = 1;
+    asked.n = 1;
+    asked.asks[0].worker = slot->id;
+    asked.asks[0].slot = 1;
+    asked.asks[0].area = PEER_NO_AREA;
+
+    cr_assert_eq(collected_of(&asked, NULL), 10);
+    cr_assert_eq(instance.directory->taken, 1);
+    cr_assert_eq(collected(NULL), 10, "in the totals, not in the slot");
+    cr_assert_eq(worker_totals_take(&registry, &fixture_nginx), 0);
+    cr_assert_eq(slot->state, INSTANCE_LEFT);
+
+    slot->taken_ns -= INSTANCE_TAKEN_NS;
+    cr_assert_eq(worker_totals_take(&registry, &fixture_nginx), 0);
+    cr_assert_eq(slot->state, INSTANCE_FREE);
+    cr_assert_eq(collected(NULL), 10);
 }
 
 
