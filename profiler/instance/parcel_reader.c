@@ -131,7 +131,8 @@ tables_reset(struct parcel_reader *r)
     block_arena_free(&r->arena);
 
     r->n_modules = r->modules_room = 0;
-    r->n_labels = r->labels_room = r->label_hashes_room = 0;
+    r->n_labels = r->labels_room = 0;
+    r->label_hashes_room = r->label_depths_room = 0;
     r->n_threads = r->threads_room = r->thread_hashes_room = 0;
     r->modules = NULL;
     r->spans = NULL;
@@ -139,11 +140,13 @@ tables_reset(struct parcel_reader *r)
 
     r->labels = NULL;
     r->label_hashes = NULL;
+    r->label_depths = NULL;
     r->threads = NULL;
     r->thread_hashes = NULL;
 
     if (room(r, r->labels, 0, r->labels_room) == NULL
         || room(r, r->label_hashes, 0, r->label_hashes_room) == NULL
+        || room(r, r->label_depths, 0, r->label_depths_room) == NULL
         || room(r, r->threads, 0, r->threads_room) == NULL
         || room(r, r->thread_hashes, 0, r->thread_hashes_room) == NULL) {
         return -ENOMEM;
@@ -297,20 +300,23 @@ read_label(struct parcel_reader *r)
     }
 
     if (room(r, r->labels, r->n_labels, r->labels_room) == NULL
-        || room(r, r->label_hashes, r->n_labels, r->label_hashes_room)
+        || room(r, r->label_hashes, r->n_labels, r->label_hashes_room) == NULL
+        || room(r, r->label_depths, r->n_labels, r->label_depths_room)
                == NULL) {
         return -ENOMEM;
     }
 
     label = &r->labels[r->n_labels];
 
-    if (!get_below(r, r->n_labels, &label->rest) || !get_text(r, &label->name)
-        || !get_text(r, &label->value)) {
+    if (!get_below(r, r->n_labels, &label->rest)
+        || r->label_depths[label->rest] == PARCEL_LABEL_DEPTH
+        || !get_text(r, &label->name) || !get_text(r, &label->value)) {
         return -EBADMSG;
     }
 
     hash = hash_bytes(1, label->name, strlen(label->name));
     hash = hash_bytes(hash, label->value, strlen(label->value));
+    r->label_depths[r->n_labels] = r->label_depths[label->rest] + 1;
     /* a sum: the same set in another order is the same */
     r->label_hashes[r->n_labels++] = r->label_hashes[label->rest] + hash;
 

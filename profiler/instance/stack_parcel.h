@@ -32,6 +32,11 @@
 #define PARCEL_MODULES_MAX 4096
 #define PARCEL_LABELS_MAX 524288
 #define PARCEL_THREADS_MAX 65536
+
+/* Labels of one set; a worker's have LABELS_MAX. Who follows a set to its end may
+   call itself for each. */
+#define PARCEL_LABEL_DEPTH 64
+
 #define PARCEL_TEXT_MAX 4096
 #define PARCEL_KINDS_MAX 32
 
@@ -119,9 +124,11 @@ struct parcel_reader {
     /* [0] is the empty set; the hash does not depend on the labels' order. */
     struct label *labels;
     uint64_t     *label_hashes;
+    uint8_t      *label_depths;
     uint32_t      n_labels;
     uint32_t      labels_room;
     uint32_t      label_hashes_room;
+    uint32_t      label_depths_room;
 
     /* [0] is "". */
     const char **threads;

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "instance/parcel_record.h"
 #include "parcel_fixture.h"
 
 
@@ -137,6 +138,61 @@ Test(stack_parcel, damage_does_no_harm)
         }
     }
 
+    free(memory.bytes);
+}
+
+
+static void
+put_byte(struct parcel_memory *memory, unsigned char byte)
+{
+    parcel_memory_sink(memory, &byte, 1);
+}
+
+
+/* A number below 2^14. */
+static void
+put_number(struct parcel_memory *memory, uint32_t number)
+{
+    put_byte(memory, (unsigned char) (number | 0x80));
+    put_byte(memory, (unsigned char) (number >> 7));
+}
+
+
+/* A parcel with a set of n labels, each a record, that are as many sets. */
+static struct parcel_memory
+parcel_of_labels(uint32_t n)
+{
+    uint32_t             i;
+    struct parcel_memory memory = parcel_make(1, 0, NULL, 0, 0);
+
+    memory.n--;
+
+    for (i = 0; i < n; i++) {
+        put_byte(&memory, PARCEL_RECORD_LABEL);
+        put_number(&memory, i);
+        parcel_memory_sink(&memory, "\1a\0\1b", 6);
+    }
+
+    put_byte(&memory, PARCEL_RECORD_END);
+
+    return memory;
+}
+
+
+Test(stack_parcel, sets_of_labels_have_a_bounded_depth)
+{
+    struct parcel_memory memory;
+
+    memory = parcel_of_labels(PARCEL_LABEL_DEPTH);
+    cr_assert_eq(read_all(memory.bytes, memory.n), PARCEL_END);
+    free(memory.bytes);
+
+    memory = parcel_of_labels(PARCEL_LABEL_DEPTH + 1);
+    cr_assert_eq(read_all(memory.bytes, memory.n), -EBADMSG);
+    free(memory.bytes);
+
+    memory = parcel_of_labels(16000);
+    cr_assert_eq(read_all(memory.bytes, memory.n), -EBADMSG);
     free(memory.bytes);
 }
 
