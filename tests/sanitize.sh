@@ -31,7 +31,7 @@ passed=0 failed=0
 # Integration tests that can run: see above.
 integration=(test_ab_reload.py test_count_input.py test_count_requests.py
     test_count_threads.py test_plugin_loader.py test_profiler_completeness.py
-    test_profiler_contract.py test_profiler_endpoint.py
+    test_profiler_clients.py test_profiler_contract.py test_profiler_endpoint.py
     test_profiler_filter.py test_profiler_heap.py
     test_profiler_hostile.py test_profiler_labels.py
     test_profiler_profiles.py test_profiler_refused.py

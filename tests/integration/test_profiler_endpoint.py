@@ -59,12 +59,17 @@ def test_profile_is_not_compressed_twice(nginx):
                                   "wall", "stall?seconds=20", "symbol",
                                   "cmdline", "status"])
 def test_head_answers_at_once(profiled, path):
-    start = time.monotonic()
-    answer = profiled.request("HEAD", f"/debug/pprof/{path}")
-    assert time.monotonic() - start < 1
-    assert answer.status == 200
-    assert answer.body == b""
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    def took():
+        start = time.monotonic()
+        answer = profiled.request("HEAD", f"/debug/pprof/{path}")
+        elapsed = time.monotonic() - start
+        assert answer.status == 200
+        assert answer.body == b""
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        return elapsed
+
+    # the best of many: a machine that is busy is late now and then
+    wait_until(lambda: took() < 0.05, "an answer within 50 ms")
 
 
 @pytest.mark.parametrize("path", ["nothing", "profile/", "profile2", "prof",
