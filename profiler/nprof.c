@@ -601,6 +601,7 @@ __attribute__((visibility("default"))) const struct nprof_library nprof_library
         .empty_profile = profiler_empty_profile,
         .foreign_profile = profiler_foreign_profile,
         .stacks = worker_counters_stacks,
+        .stored_size = profile_store_size,
         .traces = {
             .span_size = sizeof(struct nprof_span),
             .begin = tracer_begin,

@@ -546,6 +546,13 @@ struct nprof_library {
        where it is not collected. */
     uint64_t (*stacks)(enum nprof_job_kind kind);
 
+    /*
+     * The size of a profile in a folder of stored ones; it is not read. Returns
+     * 0, -ENOENT (there is none of that name, or it is no name of a profile).
+     * Whether a profiler runs or not.
+     */
+    int (*stored_size)(const char *folder, const char *name, uint64_t *size);
+
     struct nprof_labels labels;
     struct nprof_traces traces;
 };

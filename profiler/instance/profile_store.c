@@ -373,6 +373,34 @@ profile_store_list(const struct profile_store *store, char **page, size_t *len)
 }
 
 
+int
+profile_store_size(const char *folder, const char *name, uint64_t *size)
+{
+    int         fd, rc;
+    struct stat status;
+
+    if (!name_is_profile(name)) {
+        return -ENOENT;
+    }
+
+    fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return -ENOENT;
+    }
+
+    rc = fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW);
+    close(fd);
+
+    if (rc != 0 || !S_ISREG(status.st_mode)) {
+        return -ENOENT;
+    }
+
+    *size = (uint64_t) status.st_size;
+
+    return 0;
+}
+
+
 static int
 read_all(int fd, void **data, size_t *len)
 {

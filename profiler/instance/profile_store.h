@@ -51,6 +51,12 @@ int profile_store_list(const struct profile_store *store, char **page,
                        size_t *len);
 
 /*
+ * The size of a file of the folder, by its name alone: it is not read. Returns 0
+ * or -ENOENT. Any thread; it waits for the file system as a stat() does.
+ */
+int profile_store_size(const char *folder, const char *name, uint64_t *size);
+
+/*
  * The contents of a file, malloc'ed, the caller's. Returns 0, -ENOENT (there is
  * none of that name, or it is no name of a profile), -EBADMSG (it is damaged)
  * or another -errno.

@@ -135,12 +135,16 @@ ngx_table_elt_t *ngx_http_profiler_add_header(ngx_http_request_t *r,
                                               const char         *key,
                                               ngx_str_t          *value);
 
+/* that of every reply; NGX_ERROR if there is no memory */
+ngx_int_t ngx_http_profiler_add_nosniff(ngx_http_request_t *r);
+
 /* body is copied; filename may be NULL: then there is no disposition */
 ngx_int_t ngx_http_profiler_send(ngx_http_request_t *r, ngx_uint_t status,
                                  ngx_str_t *type, ngx_str_t *filename,
                                  const u_char *body, size_t len);
 
-/* headers only, with no length: what a HEAD request gets at once */
+/* headers only, with no length unless it was set: what a HEAD request gets at
+   once */
 ngx_int_t ngx_http_profiler_send_header(ngx_http_request_t *r, ngx_str_t *type,
                                         ngx_str_t *filename);
 

@@ -313,12 +313,25 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
 }
 
 
-/* Now an upstream's connection is known to be the request's. */
+/*
+ * Now an upstream's connection is known to be the request's. To the endpoint's
+ * path with a slash nginx redirects itself, before any handler of ours.
+ */
 static ngx_int_t
 ngx_http_profiler_header_filter(ngx_http_request_t *r)
 {
+    ngx_http_profiler_loc_conf_t *conf;
+
     if (r->upstream) {
         ngx_http_profiler_resume(r);
+    }
+
+    if (r->headers_out.status == NGX_HTTP_MOVED_PERMANENTLY) {
+        conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
+
+        if (conf->location && ngx_http_profiler_add_nosniff(r) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     return ngx_http_next_header_filter(r);

@@ -29,14 +29,23 @@ ngx_http_profiler_add_header(ngx_http_request_t *r, const char *key,
 }
 
 
+ngx_int_t
+ngx_http_profiler_add_nosniff(ngx_http_request_t *r)
+{
+    static ngx_str_t nosniff = ngx_string("nosniff");
+
+    return ngx_http_profiler_add_header(r, "X-Content-Type-Options", &nosniff)
+               ? NGX_OK
+               : NGX_ERROR;
+}
+
+
 static ngx_int_t
 ngx_http_profiler_headers(ngx_http_request_t *r, ngx_uint_t status,
                           ngx_str_t *type, ngx_str_t *filename)
 {
     u_char   *p;
     ngx_str_t value;
-
-    static ngx_str_t nosniff = ngx_string("nosniff");
 
     r->headers_out.status = status;
     r->headers_out.content_type = *type;
@@ -49,8 +58,7 @@ ngx_http_profiler_headers(ngx_http_request_t *r, ngx_uint_t status,
     r->gzip_ok = 0;
 #endif
 
-    if (ngx_http_profiler_add_header(r, "X-Content-Type-Options", &nosniff)
-        == NULL) {
+    if (ngx_http_profiler_add_nosniff(r) != NGX_OK) {
         return NGX_ERROR;
     }
 

@@ -1,7 +1,7 @@
 
 /*
  * /debug/pprof/store/: a page of the profiles that profiler_store keeps, and
- * the profiles. Files are read by a thread of libnprof.
+ * the profiles. Files are read by a thread of libnprof; HEAD reads none.
  */
 
 
@@ -10,6 +10,32 @@
 
 static ngx_str_t ngx_http_profiler_page
     = ngx_string("text/html; charset=utf-8");
+
+
+/* HEAD of a file: what its name and its size say. */
+static ngx_int_t
+ngx_http_profiler_stored(ngx_http_request_t *r, char *folder, ngx_str_t *name)
+{
+    u_char  *file;
+    uint64_t size;
+
+    file = ngx_pnalloc(r->pool, name->len + 1);
+    if (file == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *ngx_cpymem(file, name->data, name->len) = '\0';
+
+    if (ngx_profiler_library()->stored_size(folder, (char *) file, &size)
+        != 0) {
+        return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_FOUND,
+                                            "Unknown profile");
+    }
+
+    r->headers_out.content_length_n = size;
+
+    return ngx_http_profiler_send_header(r, &ngx_http_profiler_octets, name);
+}
 
 
 ngx_int_t
@@ -54,6 +80,11 @@ ngx_http_profiler_store(ngx_http_request_t *r)
     if (!ngx_profiler_worker_running()) {
         return ngx_http_profiler_send_error(r, NGX_HTTP_SERVICE_UNAVAILABLE,
                                             "the profiler does not run");
+    }
+
+    if (r->method == NGX_HTTP_HEAD) {
+        return ngx_http_profiler_stored(r, (char *) pcf->store->name.data,
+                                        name);
     }
 
     return ngx_http_profiler_run(r, NPROF_JOB_STORE, name,

@@ -110,6 +110,7 @@ def test_redirect_to_the_slash(profiled):
     answer = profiled.get("/debug/pprof?a=b")
     assert answer.status == 301
     assert answer.headers["Location"].endswith("/debug/pprof/?a=b")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_index_lists_the_paths(profiled):

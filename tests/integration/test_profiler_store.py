@@ -51,7 +51,14 @@ def test_periods_are_kept_and_listed(nginx):
     assert (answer.headers["Content-Disposition"]
             == f'attachment; filename="{files[0].name}"')
     assert answer.body == files[0].read_bytes()
-    assert nginx.get("/debug/pprof/store").status == 301
+    head = nginx.request("HEAD", f"/debug/pprof/store/{files[0].name}")
+    assert head.status == 200
+    assert int(head.headers["Content-Length"]) == len(answer.body)
+    assert (head.headers["Content-Disposition"]
+            == answer.headers["Content-Disposition"])
+    moved = nginx.get("/debug/pprof/store")
+    assert moved.status == 301
+    assert moved.headers["X-Content-Type-Options"] == "nosniff"
     assert nginx.request("HEAD", "/debug/pprof/store/").status == 200
     status = nginx.get("/debug/pprof/status").json()
     assert status["instance"]["store"]["stored"] >= len(files)
@@ -90,6 +97,10 @@ def test_a_damaged_file_is_refused_and_counted(nginx):
     assert answer.status == 500
     assert answer.headers["X-Go-Pprof"] == "1"
     assert "damaged" in answer.text
+    # which reads nothing
+    head = nginx.request("HEAD", f"/debug/pprof/store/{path.name}")
+    assert head.status == 200
+    assert head.headers["Content-Length"] == "8"
     status = nginx.get("/debug/pprof/status").json()
     assert status["instance"]["messages_malformed"] == 1
 
