@@ -6,8 +6,15 @@
 
 #include "heap/heap_capture.h"
 #include "heap/live_set.h"
+#include "nprof_clock.h"
+#include "process_memory.h"
 #include "sample/handler_cost.h"
 #include "worker_counters.h"
+
+
+/* How old what is known of the process's memory gets. To list its mappings
+   takes some tenths of a millisecond. */
+#define PROCESS_NS INT64_C(10000000000)
 
 
 static void
@@ -71,6 +78,41 @@ store_traces(const struct tracer *tracer, _Atomic uint64_t *counters)
         atomic_store(&counters[values[i].counter],
                      atomic_load(values[i].value));
     }
+}
+
+
+/* Whether the process's memory is to be read again; there is always some. */
+static bool
+process_is_due(const _Atomic uint64_t *counters)
+{
+    static int64_t read_ns;
+    const int64_t  now = clock_ns(CLOCK_MONOTONIC);
+
+    if (atomic_load(&counters[WORKER_RESIDENT_ANONYMOUS]) != 0
+        && now - read_ns < PROCESS_NS) {
+        return false;
+    }
+
+    read_ns = now;
+
+    return true;
+}
+
+
+static void
+store_process(_Atomic uint64_t *counters)
+{
+    struct process_memory memory;
+
+    process_memory_read(&memory);
+
+    atomic_store(&counters[WORKER_RESIDENT_ANONYMOUS], memory.anonymous);
+    atomic_store(&counters[WORKER_RESIDENT_SHARED], memory.shared);
+    atomic_store(&counters[WORKER_RESIDENT_FILES],
+                 memory.resident - memory.anonymous - memory.shared);
+    atomic_store(&counters[WORKER_MAPPED_ZONES], memory.mapped_zones);
+    atomic_store(&counters[WORKER_MAPPED_PRIVATE], memory.mapped_private);
+    atomic_store(&counters[WORKER_MAPPED_CODE], memory.mapped_code);
 }
 
 
@@ -141,6 +183,10 @@ worker_counters_store(const struct profiler_report *report,
 
     if (report->tracer != NULL) {
         store_traces(report->tracer, counters);
+    }
+
+    if (process_is_due(counters)) {
+        store_process(counters);
     }
 
     store_loop(counters);

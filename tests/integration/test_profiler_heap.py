@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -586,12 +587,29 @@ def test_large_block_of_a_pool_is_its_callers(nginx):
 
 # memory that malloc() does not see
 
+def metrics(nginx):
+    """{(resident or mapped, of what): bytes} of the one worker."""
+    text = nginx.get("/debug/pprof/status?format=prometheus").text
+    return {(what, of): int(value) for what, pid, of, value in re.findall(
+        r'nginx_profiler_process_(resident|mapped)_bytes'
+        r'{worker="(\d+)",of="(\w+)"} (\d+)', text)
+            if int(pid) == nginx.worker}
+
+
 def test_status_has_what_malloc_does_not_see(nginx):
     configure(nginx, http="limit_req_zone $uri zone=a:11m rate=1r/s;").start()
     memory = status(nginx)["memory"]
     assert 11 << 20 <= memory["mapped_zones"] < 13 << 20
     assert memory["resident"] > memory["anonymous"] > 1 << 20
     assert memory["mapped_private"] > memory["anonymous"] / 2
+    # and as metrics, which are older
+    found = metrics(nginx)
+    assert found["mapped", "zones"] == memory["mapped_zones"]
+    assert found["mapped", "private"] > 1 << 20
+    assert found["mapped", "code"] == 0
+    resident = sum(found["resident", of]
+                   for of in ("anonymous", "shared", "files"))
+    assert memory["resident"] / 2 < resident < 2 * memory["resident"]
 
 
 def code_without_file(pid):
