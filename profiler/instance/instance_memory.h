@@ -29,8 +29,9 @@
 
 
 /* Workers at one time: those that drain, and those that left within the last
-   seconds, included. */
-#define INSTANCE_SLOTS 256
+   seconds, included. Slots that were never used have no memory, and nobody looks
+   at them. */
+#define INSTANCE_SLOTS 1024
 
 /* Answers that a worker can wait for at one time. */
 #define INSTANCE_AREAS 16

@@ -599,7 +599,8 @@ def metrics(nginx):
 def test_status_has_what_malloc_does_not_see(nginx):
     configure(nginx, http="limit_req_zone $uri zone=a:11m rate=1r/s;").start()
     memory = status(nginx)["memory"]
-    assert 11 << 20 <= memory["mapped_zones"] < 13 << 20
+    # and what workers share of ours
+    assert 11 << 20 <= memory["mapped_zones"] < 15 << 20
     assert memory["resident"] > memory["anonymous"] > 1 << 20
     assert memory["mapped_private"] > memory["anonymous"] / 2
     # and as metrics, which are older
