@@ -86,9 +86,8 @@ window_collect(struct nprof_job *job, struct peer_question *question,
     c->next = next;
 
     if (merges != NULL) {
-        c->windows[0].base = base;
-        memcpy(c->windows[0].merges, merges, sizeof(c->windows[0].merges));
-        c->n_windows = 1;
+        c->window.base = base;
+        memcpy(c->window.merges, merges, sizeof(c->window.merges));
     }
 
     rc = collect(c);

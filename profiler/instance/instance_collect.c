@@ -26,9 +26,9 @@ struct adding {
     struct collection   *collection;
     struct parcel_reader reader;
 
-    /* What was in the base of each window. */
-    struct base_sums sums[COLLECT_WINDOWS];
-    bool             wanted[COLLECT_WINDOWS];
+    /* What was in the base of the window. */
+    struct base_sums sums;
+    bool             wanted;
     bool             drains;
 };
 
@@ -178,16 +178,16 @@ parcel_check(const struct parcel_bytes *parcel, uint64_t worker)
 /* The rows of the base that a worker's counts, or the totals, are compared
    with: of those also what workers had that they took over since. */
 static int
-sums_fill(struct adding *adding, unsigned w)
+sums_fill(struct adding *adding)
 {
     int                       rc = 0;
     uint64_t                  worker = adding->reader.worker;
     struct collection        *c = adding->collection;
-    const struct window_base *base = c->windows[w].base;
+    const struct window_base *base = c->window.base;
     const struct base_source *source = NULL;
 
-    base_sums_free(&adding->sums[w]);
-    base_sums_init(&adding->sums[w]);
+    base_sums_free(&adding->sums);
+    base_sums_init(&adding->sums);
 
     while (rc == 0 && base != NULL
            && (source = window_base_next(base, source)) != NULL) {
@@ -195,7 +195,7 @@ sums_fill(struct adding *adding, unsigned w)
             && (source->worker == worker
                 || (worker == WINDOW_BASE_TOTALS
                     && was_taken(c, source->worker)))) {
-            rc = base_sums_add(&adding->sums[w], source);
+            rc = base_sums_add(&adding->sums, source);
         }
     }
 
@@ -222,35 +222,30 @@ gauges_keep(const struct collect_window *window, unsigned kind,
 static int
 sums_rest(struct adding *adding, unsigned kind)
 {
-    int                 rc = 0;
-    unsigned            w;
-    int64_t             values[STACK_PROFILE_MAX_VALUES];
-    const int64_t       zero[STACK_PROFILE_MAX_VALUES] = {0};
-    struct stack_merge *merge;
+    int64_t                      values[STACK_PROFILE_MAX_VALUES] = {0};
+    const int64_t                zero[STACK_PROFILE_MAX_VALUES] = {0};
+    const struct collect_window *window = &adding->collection->window;
 
-    for (w = 0; rc == 0 && w < adding->collection->n_windows; w++) {
-        if (adding->wanted[w] && adding->reader.worker == WINDOW_BASE_TOTALS) {
-            merge = adding->collection->windows[w].merges[kind];
-            memset(values, 0, sizeof(values));
-            base_sums_take_rest(&adding->sums[w], values);
-            gauges_keep(&adding->collection->windows[w], kind, zero, values);
-            rc = stack_merge_other(merge, values);
-        }
+    if (!adding->wanted || adding->reader.worker != WINDOW_BASE_TOTALS) {
+        return 0;
     }
 
-    return rc;
+    base_sums_take_rest(&adding->sums, values);
+    gauges_keep(window, kind, zero, values);
+
+    return stack_merge_other(window->merges[kind], values);
 }
 
 
 /* Totals are kept for good: they have no spans. */
 static int64_t
-spans_since(const struct collection *c, const struct collect_window *window)
+spans_since(const struct collection *c)
 {
     if (c->for_totals) {
         return INT64_MAX;
     }
 
-    return window->base == NULL ? INT64_MIN : window->base->monotonic_ns;
+    return c->window.base == NULL ? INT64_MIN : c->window.base->monotonic_ns;
 }
 
 
@@ -281,36 +276,31 @@ is_unknown(const struct collection *c, const struct window_base *base,
 static int
 adding_profile(struct adding *adding)
 {
-    int                    rc = 0;
-    unsigned               w;
     struct collection     *c = adding->collection;
     struct parcel_reader  *r = &adding->reader;
-    struct collect_window *window;
+    struct collect_window *window = &c->window;
+    struct stack_merge    *merge = window->merges[r->kind];
 
     if (c->next != NULL) {
         window_base_source(c->next, r->worker, r->kind, r->n_values);
     }
 
-    for (w = 0; rc == 0 && w < c->n_windows; w++) {
-        window = &c->windows[w];
-        adding->wanted[w] = window->merges[r->kind] != NULL
-                            && (window->base == NULL
-                                || !is_unknown(c, window->base, r->worker));
+    adding->wanted
+        = merge != NULL
+          && (window->base == NULL || !is_unknown(c, window->base, r->worker));
 
-        if (adding->wanted[w]) {
-            stack_merge_source(window->merges[r->kind]);
-
-            if (adding->drains && window->base != NULL) {
-                stack_merge_mark(window->merges[r->kind], COLLECT_LABEL,
-                                 COLLECT_DRAINING);
-            }
-
-            window->merges[r->kind]->spans_since_ns = spans_since(c, window);
-            rc = sums_fill(adding, w);
-        }
+    if (!adding->wanted) {
+        return 0;
     }
 
-    return rc;
+    stack_merge_source(merge);
+    merge->spans_since_ns = spans_since(c);
+
+    if (adding->drains && window->base != NULL) {
+        stack_merge_mark(merge, COLLECT_LABEL, COLLECT_DRAINING);
+    }
+
+    return sums_fill(adding);
 }
 
 
@@ -348,13 +338,14 @@ gauges_split(unsigned kind, int64_t *values, int64_t *gauges)
 
 /* Adds what the window has of a sample; see COLLECT_LABEL. */
 static int
-window_add(struct adding *adding, const struct collect_window *window,
-           const struct parcel_sample *sample, int64_t *values)
+window_add(struct adding *adding, const struct parcel_sample *sample,
+           int64_t *values)
 {
-    int                   rc = 0;
-    int64_t               gauges[STACK_PROFILE_MAX_VALUES];
-    struct parcel_reader *r = &adding->reader;
-    struct stack_merge   *merge = window->merges[r->kind];
+    int                          rc = 0;
+    int64_t                      gauges[STACK_PROFILE_MAX_VALUES];
+    struct parcel_reader        *r = &adding->reader;
+    const struct collect_window *window = &adding->collection->window;
+    struct stack_merge          *merge = window->merges[r->kind];
 
     if (adding->drains && window->base == NULL) {
         gauges_split(r->kind, values, gauges);
@@ -377,28 +368,22 @@ window_add(struct adding *adding, const struct collect_window *window,
 static int
 adding_sample(struct adding *adding, const struct parcel_sample *sample)
 {
-    int                   rc = 0;
-    int64_t               values[STACK_PROFILE_MAX_VALUES];
-    unsigned              w;
-    struct collection    *c = adding->collection;
-    struct parcel_reader *r = &adding->reader;
+    int64_t            values[STACK_PROFILE_MAX_VALUES];
+    struct collection *c = adding->collection;
 
     if (c->next != NULL) {
         window_base_row(c->next, sample->hash, sample->values);
     }
 
-    for (w = 0; rc == 0 && w < c->n_windows; w++) {
-        if (!adding->wanted[w]) {
-            continue;
-        }
-
-        memcpy(values, sample->values, sizeof(values));
-        base_sums_take(&adding->sums[w], sample->hash, values);
-        gauges_keep(&c->windows[w], r->kind, sample->values, values);
-        rc = window_add(adding, &c->windows[w], sample, values);
+    if (!adding->wanted) {
+        return 0;
     }
 
-    return rc;
+    memcpy(values, sample->values, sizeof(values));
+    base_sums_take(&adding->sums, sample->hash, values);
+    gauges_keep(&c->window, adding->reader.kind, sample->values, values);
+
+    return window_add(adding, sample, values);
 }
 
 
@@ -445,7 +430,6 @@ collect_parcel(struct collection *c, const struct parcel_bytes *parcel,
                uint64_t worker, bool drains)
 {
     int           rc;
-    unsigned      w;
     struct adding adding = {.collection = c, .drains = drains};
 
     rc = parcel->bytes == NULL ? -EBADMSG : parcel_check(parcel, worker);
@@ -460,10 +444,7 @@ collect_parcel(struct collection *c, const struct parcel_bytes *parcel,
     }
 
     rc = parcel_add_up(&adding, parcel);
-
-    for (w = 0; w < c->n_windows; w++) {
-        base_sums_free(&adding.sums[w]);
-    }
+    base_sums_free(&adding.sums);
 
     return rc;
 }

@@ -40,9 +40,6 @@
 #define COLLECT_SILENT_NS INT64_C(50000000)
 #define COLLECT_LATE_NS INT64_C(250000000)
 
-/* Windows that one collection can be for. */
-#define COLLECT_WINDOWS 2
-
 
 /* A window that ends now. */
 struct collect_window {
@@ -52,7 +49,8 @@ struct collect_window {
     /* Values that can go down are what they are now, not what was added. */
     bool gauges_now;
 
-    /* By type, and of requests; NULL where it is not wanted. */
+    /* By type, and of requests; NULL where it is not wanted. All NULL: only the
+       next base is. */
     struct stack_merge *merges[PROFILE_KINDS];
 };
 
@@ -75,8 +73,7 @@ struct collection {
     /* What is there now, or NULL. */
     struct window_base *next;
 
-    struct collect_window windows[COLLECT_WINDOWS];
-    unsigned              n_windows;
+    struct collect_window window;
 
     /* For the totals of workers that left: these are not labelled. */
     bool for_totals;

@@ -21,26 +21,20 @@
 #define SPREAD_PART 10
 #define SPREAD_STEPS 65536
 
-/* The windows of a step. */
-enum {
-    STEP = 0,
-    PERIOD
-};
-
-
-/* A step, while it is made. */
+/* A window of the leader's that ends now, a step of the history or a period,
+   while its profiles are made. One at a time: each takes tens of megabytes. */
 struct step {
     struct instance_leader *leader;
-    struct window_base      bases[COLLECT_WINDOWS];
+    enum instance_base_role role;
+    struct window_base      base;
     struct window_base      next;
-    struct stack_merge      merges[COLLECT_WINDOWS][PROFILE_KINDS];
+    struct stack_merge      merges[PROFILE_KINDS];
 
     /* The last of this worker, which exits. */
     bool last;
 
-    /* Whether there is a base, and the window ends now. */
-    bool open[COLLECT_WINDOWS];
-    bool due[COLLECT_WINDOWS];
+    /* Whether there is a base. */
+    bool open;
 
     struct peer_question question;
     struct collection    collection;
@@ -111,37 +105,29 @@ is_due(enum instance_base_role role, int64_t length_ns, int64_t now)
 }
 
 
-/* Opens what is due: its base is read, and its sums are empty. */
+/* Opens the window: its base is read, and its sums are empty. */
 static int
 step_begin(struct step *step)
 {
-    int                     rc = 0;
-    unsigned                w, kind;
-    struct collect_window  *window;
+    int                     rc;
+    unsigned                kind;
+    struct collect_window  *window = &step->collection.window;
     struct instance_leader *leader = step->leader;
 
-    for (w = 0; rc == 0 && w < COLLECT_WINDOWS; w++) {
-        if (!step->due[w]) {
-            continue;
-        }
+    rc = base_file_load(&step->base, step->role);
+    step->open = rc == 0;
 
-        rc = base_file_load(&step->bases[w], (enum instance_base_role) w);
-        step->open[w] = rc == 0;
+    if (rc == -ENOENT || rc == -EBADMSG) {
+        return 0;
+    }
 
-        if (rc == -ENOENT || rc == -EBADMSG) {
-            rc = 0;
-            continue;
-        }
+    window->base = &step->base;
+    window->gauges_now = step->role == INSTANCE_BASE_PERIOD;
 
-        window = &step->collection.windows[w];
-        window->base = &step->bases[w];
-        window->gauges_now = w == PERIOD;
-
-        for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
-            rc = stack_merge_init(&step->merges[w][kind], leader->registry,
-                                  leader->main);
-            window->merges[kind] = &step->merges[w][kind];
-        }
+    for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
+        rc = stack_merge_init(&step->merges[kind], leader->registry,
+                              leader->main);
+        window->merges[kind] = &step->merges[kind];
     }
 
     return rc;
@@ -155,7 +141,6 @@ step_collect(struct step *step)
     struct collection *c = &step->collection;
 
     c->question = &step->question;
-    c->n_windows = COLLECT_WINDOWS;
     c->next = &step->next;
     step->next.realtime_ns = clock_ns(CLOCK_REALTIME);
     step->next.monotonic_ns = clock_ns(CLOCK_MONOTONIC);
@@ -204,17 +189,12 @@ step_keep(struct step *step)
     int                     rc;
     struct instance_leader *leader = step->leader;
 
-    if (!step->open[STEP] || leader->config->history_size == 0) {
-        return;
-    }
-
-    rc = merges_settle(step->merges[STEP]);
+    rc = merges_settle(step->merges);
 
     /* of a time in which nothing was counted there is nothing to keep */
-    if (rc == 0 && merges_any(step->merges[STEP], PROFILE_KINDS)) {
-        rc = history_add(step->merges[STEP], PROFILE_KINDS,
-                         step->bases[STEP].realtime_ns, step->next.realtime_ns,
-                         leader->config->history_size);
+    if (rc == 0 && merges_any(step->merges, PROFILE_KINDS)) {
+        rc = history_add(step->merges, PROFILE_KINDS, step->base.realtime_ns,
+                         step->next.realtime_ns, leader->config->history_size);
     }
 
     if (rc != 0) {
@@ -231,29 +211,29 @@ step_period(struct step *step)
     struct stack_profile    profiles[NPROF_PROFILES], requests;
     struct instance_leader *leader = step->leader;
 
-    if (!step->open[PERIOD] || merges_settle(step->merges[PERIOD]) != 0
-        || (step->last && !merges_any(step->merges[PERIOD], PROFILE_KINDS))) {
+    if (merges_settle(step->merges) != 0
+        || (step->last && !merges_any(step->merges, PROFILE_KINDS))) {
         return;
     }
 
     period.instance_id = instance.directory->id;
-    period.start_ns = step->bases[PERIOD].realtime_ns;
+    period.start_ns = step->base.realtime_ns;
     period.end_ns = step->next.realtime_ns;
     period.symbolizer = leader->symbolizer;
     period.requests = &requests;
-    stack_merge_profile(&step->merges[PERIOD][PROFILE_REQUESTS], &requests);
+    stack_merge_profile(&step->merges[PROFILE_REQUESTS], &requests);
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
         if (!(leader->config->types & NPROF_TYPE(kind))) {
             continue;
         }
 
-        stack_merge_profile(&step->merges[PERIOD][kind], &profiles[kind]);
+        stack_merge_profile(&step->merges[kind], &profiles[kind]);
         profile_type_describe(&profiles[kind], kind, 0, leader->config);
         profile_type_round(&profiles[kind], kind);
         profiles[kind].time_ns = period.start_ns;
         profiles[kind].duration_ns
-            = step->next.monotonic_ns - step->bases[PERIOD].monotonic_ns;
+            = step->next.monotonic_ns - step->base.monotonic_ns;
         period.profiles[kind] = &profiles[kind];
     }
 
@@ -268,25 +248,22 @@ step_period(struct step *step)
 static void
 step_end(struct step *step)
 {
-    unsigned w, kind;
+    unsigned kind;
 
-    for (w = 0; w < COLLECT_WINDOWS; w++) {
-        for (kind = 0; kind < PROFILE_KINDS; kind++) {
-            stack_merge_free(&step->merges[w][kind]);
-        }
-
-        window_base_free(&step->bases[w]);
+    for (kind = 0; kind < PROFILE_KINDS; kind++) {
+        stack_merge_free(&step->merges[kind]);
     }
 
+    window_base_free(&step->base);
     window_base_free(&step->next);
+    free(step);
 }
 
 
 static void
 step_make(struct step *step)
 {
-    int      rc;
-    unsigned w;
+    int rc;
 
     rc = step_begin(step);
 
@@ -296,15 +273,13 @@ step_make(struct step *step)
 
     /* too late to learn anything: the period is the next leader's to end */
     if (rc == 0 && step->last && step->collection.unanswered != 0
-        && !merges_any(step->merges[PERIOD], PROFILE_KINDS)) {
+        && !merges_any(step->merges, PROFILE_KINDS)) {
         return;
     }
 
-    /* the next ones begin here, whatever becomes of these */
-    for (w = 0; rc == 0 && w < COLLECT_WINDOWS; w++) {
-        if (step->due[w]) {
-            rc = base_file_store(&step->next, (enum instance_base_role) w);
-        }
+    /* the next one begins here, whatever becomes of this one */
+    if (rc == 0) {
+        rc = base_file_store(&step->next, step->role);
     }
 
     if (rc != 0) {
@@ -312,37 +287,21 @@ step_make(struct step *step)
         return;
     }
 
-    if (step->open[PERIOD]) {
+    if (step->open && step->role == INSTANCE_BASE_PERIOD) {
         atomic_fetch_add(&instance.directory->periods, 1);
-    }
+        step_period(step);
 
-    step_keep(step);
-    step_period(step);
+    } else if (step->open) {
+        step_keep(step);
+    }
 }
 
 
-/* Makes a step if one is due, and anybody wants it. */
 static void
-leader_step(struct instance_leader *leader, bool last)
+step_run(struct instance_leader *leader, enum instance_base_role role,
+         bool last)
 {
-    int64_t      now;
-    bool         history, periods;
     struct step *step;
-
-    if (leader->config->history_size == 0) {
-        history_drop();
-    }
-
-    now = clock_ns(CLOCK_MONOTONIC);
-    history = !last && leader->config->history_size != 0
-              && is_due(INSTANCE_BASE_STEP, step_ns(leader), now);
-    periods = leader->handlers.n != 0
-              && (last
-                  || is_due(INSTANCE_BASE_PERIOD, open_period_ns(leader), now));
-
-    if (!history && !periods) {
-        return;
-    }
 
     step = calloc(1, sizeof(*step));
     if (step == NULL) {
@@ -350,13 +309,36 @@ leader_step(struct instance_leader *leader, bool last)
     }
 
     step->leader = leader;
+    step->role = role;
     step->last = last;
-    step->due[STEP] = history;
-    step->due[PERIOD] = periods;
 
     step_make(step);
     step_end(step);
-    free(step);
+}
+
+
+/* Ends what is due, if anybody wants it. */
+static void
+leader_step(struct instance_leader *leader, bool last)
+{
+    int64_t now;
+
+    if (leader->config->history_size == 0) {
+        history_drop();
+    }
+
+    now = clock_ns(CLOCK_MONOTONIC);
+
+    if (!last && leader->config->history_size != 0
+        && is_due(INSTANCE_BASE_STEP, step_ns(leader), now)) {
+        step_run(leader, INSTANCE_BASE_STEP, false);
+    }
+
+    if (leader->handlers.n != 0
+        && (last
+            || is_due(INSTANCE_BASE_PERIOD, open_period_ns(leader), now))) {
+        step_run(leader, INSTANCE_BASE_PERIOD, last);
+    }
 }
 
 
@@ -367,12 +349,14 @@ turn_set(struct instance_leader *leader, int64_t now)
     unsigned w;
     int64_t  end;
 
-    const int64_t lengths[COLLECT_WINDOWS] = {
-        [STEP] = leader->config->history_size != 0 ? step_ns(leader) : 0,
-        [PERIOD] = leader->handlers.n != 0 ? open_period_ns(leader) : 0,
+    const int64_t lengths[INSTANCE_BASES] = {
+        [INSTANCE_BASE_STEP]
+        = leader->config->history_size != 0 ? step_ns(leader) : 0,
+        [INSTANCE_BASE_PERIOD]
+        = leader->handlers.n != 0 ? open_period_ns(leader) : 0,
     };
 
-    for (w = 0; w < COLLECT_WINDOWS; w++) {
+    for (w = 0; w < INSTANCE_BASES; w++) {
         end = atomic_load(&instance.directory->bases[w].monotonic_ns)
               + lengths[w];
 

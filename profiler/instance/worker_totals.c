@@ -144,12 +144,11 @@ worker_totals_take(struct module_registry       *registry,
     memset(merges, 0, sizeof(merges));
     memset(&c, 0, sizeof(c));
     c.question = &nobody;
-    c.n_windows = 1;
     rc = 0;
 
     for (kind = 0; rc == 0 && kind < PROFILE_KINDS; kind++) {
         rc = stack_merge_init(&merges[kind], registry, main);
-        c.windows[0].merges[kind] = &merges[kind];
+        c.window.merges[kind] = &merges[kind];
     }
 
     if (rc == 0) {

@@ -355,7 +355,10 @@ def load_program(name):
 def test_merge(built):
     make("bench", "BENCH=merge", "QUICK=1")
     cells = result_of("merge")["cells"]
-    assert {cell["same"] for cell in cells} == {True, False}
+    assert {(cell["same"], cell["leader"]) for cell in cells} == {
+        (True, True), (True, False), (False, True), (False, False)}
+    # that is of another size
+    assert {cell["aim"] for cell in cells} == {""}
     for cell in cells:
         assert cell["begin_ms"] > 0 and cell["end_ms"] > 0
         # what is the same is one sample; "[other]" may be one more

@@ -77,9 +77,8 @@ collected_of(struct peer_question *question, const struct window_base *base)
     memset(&c, 0, sizeof(c));
     cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
     c.question = question;
-    c.n_windows = 1;
-    c.windows[0].base = base;
-    c.windows[0].merges[0] = &merge;
+    c.window.base = base;
+    c.window.merges[0] = &merge;
 
     cr_assert_eq(collect(&c), 0);
     collect_end(&c);
@@ -226,9 +225,8 @@ heap_collected(const struct window_base *base, unsigned value, bool draining)
     memset(&c, 0, sizeof(c));
     cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
     c.question = &nobody;
-    c.n_windows = 1;
-    c.windows[0].base = base;
-    c.windows[0].merges[NPROF_JOB_HEAP] = &merge;
+    c.window.base = base;
+    c.window.merges[NPROF_JOB_HEAP] = &merge;
 
     cr_assert_eq(collect(&c), 0);
     collect_end(&c);
@@ -424,8 +422,7 @@ Test(instance_collect, answer_that_is_no_parcel_is_counted_and_left_out)
         memset(&c, 0, sizeof(c));
         cr_assert_eq(stack_merge_init(&merge, &registry, &fixture_nginx), 0);
         c.question = &asked;
-        c.n_windows = 1;
-        c.windows[0].merges[0] = &merge;
+        c.window.merges[0] = &merge;
 
         peer_ask_all(&asked, 1, pids[i]);
         cr_assert_eq(collect(&c), 0);
