@@ -22,6 +22,13 @@
 #define FLOOR (1ull << 32)
 
 
+/* A module, and its number in the profile. */
+struct placed {
+    const struct module_identity *module;
+    uint32_t                      number;
+};
+
+
 static int
 overlap(const struct mapping_range *a, const struct mapping_range *b)
 {
@@ -95,33 +102,87 @@ own_range(const struct module_identity *module)
 }
 
 
+/* By what is the same whoever met the module first, and when. */
+static int
+compare_modules(const void *a, const void *b)
+{
+    int                           rc;
+    const struct module_identity *x = ((const struct placed *) a)->module;
+    const struct module_identity *y = ((const struct placed *) b)->module;
+
+    rc = memcmp(x->build_id, y->build_id, sizeof(x->build_id));
+
+    if (rc == 0) {
+        rc = strcmp(x->path, y->path);
+    }
+
+    if (rc == 0) {
+        rc = (x->inode > y->inode) - (x->inode < y->inode);
+    }
+
+    return rc;
+}
+
+
+/* The modules in the order in which they get their places: the first is. */
+static struct placed *
+order_make(struct module_identity *const *modules, uint32_t n,
+           struct block_arena *arena)
+{
+    uint32_t       i;
+    struct placed *order;
+
+    order = block_arena_alloc(arena, (n + 1) * sizeof(*order));
+    if (order == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < n; i++) {
+        order[i].module = modules[i];
+        order[i].number = i;
+    }
+
+    if (n > 1) {
+        qsort(order + 1, n - 1, sizeof(*order), compare_modules);
+    }
+
+    order[n].module = NULL;
+    order[n].number = n;
+
+    return order;
+}
+
+
 struct mapping_range *
 mapping_layout(struct module_identity *const *modules, uint32_t n,
                struct block_arena *arena)
 {
-    uint32_t              i;
-    uint64_t              size;
-    struct mapping_range *ranges, *taken;
+    uint32_t             i;
+    uint64_t             size;
+    struct placed       *order;
+    struct mapping_range range, *ranges, *taken;
 
+    order = order_make(modules, n, arena);
     ranges = block_arena_alloc(arena, (n + 1) * sizeof(*ranges));
     taken = block_arena_alloc(arena, (n + 1) * sizeof(*taken));
 
-    if (ranges == NULL || taken == NULL) {
+    if (order == NULL || ranges == NULL || taken == NULL) {
         return NULL;
     }
 
     for (i = 0; i <= n; i++) {
-        ranges[i] = i < n ? own_range(modules[i])
-                          : (struct mapping_range){FLOOR, FLOOR + PAGE};
+        range = i < n ? own_range(order[i].module)
+                      : (struct mapping_range){FLOOR, FLOOR + PAGE};
 
-        if (!is_free(taken, i, &ranges[i])) {
+        if (!is_free(taken, i, &range)) {
             qsort(taken, i, sizeof(*taken), compare);
-            size = ranges[i].limit - ranges[i].start;
-            ranges[i].start = find_gap(taken, i, size);
-            ranges[i].limit = ranges[i].start + size;
+            size = range.limit - range.start;
+            range.start = find_gap(taken, i, size);
+            range.limit = range.start + size;
         }
 
-        taken[i] = ranges[i];
+        ranges[order[i].number] = range;
+        taken[i] = range;
     }
 
     return ranges;

@@ -4,8 +4,11 @@
  *
  * A profile that was merged from several workers can have modules that lay at
  * one address in two of them; in a pprof file mappings must not overlap. The
- * first module keeps its place, a later one that collides moves to a free
- * range: its file offsets stay true, and that is what tools compute with.
+ * first module keeps its place; of others that collide the one that comes first
+ * by build id and path does, in whichever order they were met: from one profile
+ * to the next the same modules have the same addresses, by which clients know
+ * stacks again. The other moves to a free range: its file offsets stay true, and
+ * that is what tools compute with.
  *
  * The export thread.
  */

@@ -459,6 +459,8 @@ Test(pprof_encode, any_set_of_ranges_is_laid_out_without_overlap)
 
         for (i = 0; i < n; i++) {
             modules[i] = (struct module_identity){
+                .path = (char *) "/module",
+                .inode = i,
                 .bias = 0x100000000 + fixture_random(&state) % 64 * 4096,
                 .text_end = fixture_random(&state) % 16 * 4096};
             pointers[i] = &modules[i];
@@ -481,6 +483,40 @@ Test(pprof_encode, any_set_of_ranges_is_laid_out_without_overlap)
 
         block_arena_free(&arena);
     }
+}
+
+
+Test(pprof_encode, modules_lie_where_they_did_in_whichever_order_they_come)
+{
+    uint32_t               i;
+    struct block_arena     arena = {0};
+    struct mapping_range  *ranges, *others;
+    struct module_identity modules[] = {
+        {.path = (char *) "/nginx", .build_id = {9}, .build_id_len = 1},
+        {.path = (char *) "/a.so", .build_id = {3}, .build_id_len = 1},
+        {.path = (char *) "/b.so", .build_id = {1}, .build_id_len = 1},
+        {.path = (char *) "/c.so", .inode = 5},
+    };
+    struct module_identity *met[]
+        = {&modules[0], &modules[1], &modules[2], &modules[3]};
+    struct module_identity *later[]
+        = {&modules[0], &modules[3], &modules[2], &modules[1]};
+
+    for (i = 0; i < 4; i++) {
+        modules[i].bias = i == 0 ? 0x500000000000 : 0x7f0000000000;
+        modules[i].text_end = (i + 1) * 0x1000;
+    }
+
+    ranges = mapping_layout(met, 4, &arena);
+    others = mapping_layout(later, 4, &arena);
+
+    for (i = 0; i < 4; i++) {
+        cr_assert_eq(ranges[i].start, others[(4 - i) % 4].start, "%u", i);
+        cr_assert_eq(ranges[i].limit, others[(4 - i) % 4].limit, "%u", i);
+    }
+
+    cr_assert_eq(ranges[0].start, modules[0].bias);
+    block_arena_free(&arena);
 }
 
 
