@@ -3,15 +3,21 @@
 import concurrent.futures
 import math
 import os
+import pwd
 import random
 import re
 import signal
+import stat
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
-from nginx_instance import ALGORITHMS, LONG, Load, alive, wait_until
+from nginx_instance import (ALGORITHMS, LONG, Load, alive, maps,
+                            wait_until)
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -346,3 +352,49 @@ def test_a_past_that_makes_no_sense(nginx, query):
     answer = nginx.get(f"/debug/pprof/profile?{query}")
     assert answer.status == 400, query
     assert answer.headers["X-Go-Pprof"] == "1"
+
+
+# Opens what it is given, to read or to write; prints what it could open.
+OPENER = """
+import os, sys
+for path in sys.argv[1:]:
+    for flags in (os.O_RDONLY, os.O_RDWR):
+        try:
+            os.close(os.open(path, flags))
+            print(path)
+        except PermissionError:
+            pass
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has other users")
+def test_what_workers_share_is_out_of_reach_of_other_users(nginx):
+    """The memory file and the directory, by the processes that have them; no
+    file system has them."""
+    configure(nginx, 2)
+    nginx.start()
+    paths = []
+    for pid in (nginx.master, *nginx.workers()):
+        shared = [entry for entry in Path(f"/proc/{pid}/fd").iterdir()
+                  if os.readlink(entry).startswith("/memfd:nprof-instance")]
+        assert len(shared) == 1
+        status = shared[0].stat()
+        assert stat.S_IMODE(status.st_mode) == 0o600
+        # in no folder: a file that only these descriptors have
+        assert status.st_nlink == 0
+        directory = [line.split()[0] for line in maps(pid)
+                     if " rw-s " in line and "/dev/zero (deleted)" in line]
+        assert directory
+        paths += [str(shared[0]), f"/proc/{pid}/mem",
+                  *(f"/proc/{pid}/map_files/{range}" for range in directory)]
+
+    def opened(uid):
+        return subprocess.run(
+            [sys.executable, "-c", OPENER, *paths], user=uid, group=uid,
+            extra_groups=[], cwd="/", check=True, capture_output=True,
+            text=True).stdout.split()
+
+    # the master's user can, so the paths are right
+    assert paths[0] in opened(0)
+    # neither that nor the workers' user
+    assert opened(pwd.getpwnam("daemon").pw_uid) == []
