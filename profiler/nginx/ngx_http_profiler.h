@@ -100,7 +100,8 @@ char *ngx_http_profiler_trace(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_profiler_trace_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_profiler_trace_init(ngx_conf_t *cf);
 
-/* begins its span, if its configuration traces it, and it has none */
+/* begins its span, if its configuration traces it, and it has none; says which
+   span its samples are of: whenever its location may have changed */
 void ngx_http_profiler_trace_begin(ngx_http_request_t          *r,
                                    ngx_http_profiler_request_t *ctx);
 

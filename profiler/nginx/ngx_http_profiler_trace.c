@@ -116,34 +116,28 @@ ngx_http_profiler_start_ns(ngx_http_request_t *r)
 }
 
 
-void
-ngx_http_profiler_trace_begin(ngx_http_request_t          *r,
-                              ngx_http_profiler_request_t *ctx)
+/*
+ * Whether the client's request has a span that will be sent, as its location is
+ * now: one that was passed on is somebody's parent, wherever the request ends.
+ * ctx is its own.
+ */
+static ngx_uint_t
+ngx_http_profiler_is_traced(ngx_http_request_t                *r,
+                            const ngx_http_profiler_request_t *ctx)
 {
-    struct nprof_text             headers[NPROF_TRACE_HEADERS];
-    ngx_http_profiler_request_t  *main;
     ngx_http_profiler_loc_conf_t *conf;
-
-    if (ngx_profiler_traces == NULL) {
-        return;
-    }
-
-    if (r != r->main) {
-        main = ngx_http_profiler_find_request(r->main);
-
-        if (main && main->span) {
-            ngx_profiler_request_labels->request_span(
-                ctx->number, ngx_profiler_traces->span_id(main->span));
-        }
-
-        return;
-    }
 
     conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);
 
-    if (!conf->trace || ctx->span) {
-        return;
-    }
+    return conf->trace || ctx->passed;
+}
+
+
+static void
+ngx_http_profiler_span_make(ngx_http_request_t          *r,
+                            ngx_http_profiler_request_t *ctx)
+{
+    struct nprof_text headers[NPROF_TRACE_HEADERS];
 
     ctx->span = ngx_palloc(r->pool, ngx_profiler_traces->span_size);
     if (ctx->span == NULL) {
@@ -153,8 +147,35 @@ ngx_http_profiler_trace_begin(ngx_http_request_t          *r,
     ngx_http_profiler_read_headers(r, headers);
     ngx_profiler_traces->begin(ctx->span, headers,
                                ngx_http_profiler_start_ns(r));
-    ngx_profiler_request_labels->request_span(
-        ctx->number, ngx_profiler_traces->span_id(ctx->span));
+}
+
+
+void
+ngx_http_profiler_trace_begin(ngx_http_request_t          *r,
+                              ngx_http_profiler_request_t *ctx)
+{
+    uint64_t                     id;
+    ngx_http_profiler_request_t *main;
+
+    if (ngx_profiler_traces == NULL) {
+        return;
+    }
+
+    id = 0;
+    main = r == r->main ? ctx : ngx_http_profiler_find_request(r->main);
+
+    if (main && ngx_http_profiler_is_traced(r->main, main)) {
+        if (r == r->main && ctx->span == NULL) {
+            ngx_http_profiler_span_make(r, ctx);
+        }
+
+        if (main->span) {
+            id = ngx_profiler_traces->span_id(main->span);
+        }
+    }
+
+    /* none where a location turns off what its server turned on */
+    ngx_profiler_request_labels->request_span(ctx->number, id);
 }
 
 
@@ -210,7 +231,8 @@ ngx_http_profiler_trace_endpoint(ngx_http_request_t *r, uint32_t set)
 
     ctx = ngx_profiler_traces ? ngx_http_profiler_find_request(r->main) : NULL;
 
-    if (ctx == NULL || ctx->span == NULL) {
+    if (ctx == NULL || ctx->span == NULL
+        || !ngx_http_profiler_is_traced(r->main, ctx)) {
         return set;
     }
 
@@ -297,8 +319,8 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
         ctx = ngx_http_profiler_label_request(r);
     }
 
-    /* one that was passed on is somebody's parent */
-    if (ctx == NULL || ctx->span == NULL || !(conf->trace || ctx->passed)) {
+    if (ctx == NULL || ctx->span == NULL
+        || !ngx_http_profiler_is_traced(r, ctx)) {
         return NGX_OK;
     }
 
@@ -438,7 +460,8 @@ ngx_http_profiler_id_variable(ngx_http_request_t        *r,
         ctx = ngx_http_profiler_label_request(r->main);
     }
 
-    if (ctx == NULL || ctx->span == NULL || !(conf->trace || ctx->passed)
+    if (ctx == NULL || ctx->span == NULL
+        || !ngx_http_profiler_is_traced(r->main, ctx)
         || ngx_profiler_traces->span_id(ctx->span) == 0) {
         return NGX_OK;
     }

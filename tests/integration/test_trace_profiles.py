@@ -20,7 +20,7 @@ def agent():
         assert not made.errors, made.errors
 
 
-def configure(nginx, main="", workers=1):
+def configure(nginx, main="", workers=1, server=""):
     numbers = " ".join(str(i * 7919 % 100003) for i in range(9000))
     nginx.write_file("html/numbers", numbers)
     nginx.write_file("html/few", "3 1 2")
@@ -30,13 +30,18 @@ def configure(nginx, main="", workers=1):
         "thread_pool sorters threads=2;" + main,
         http=f"count_plugin v1 {ALGORITHMS}/libsort_v1.so;",
         server=f"""
+        {server}
         count_input {nginx.prefix}/html/numbers;
         location = /bubble {{ profiler_trace on; count; count_sort v1; }}
         location = /pooled {{ profiler_trace on; count; count_sort v1;
                               count_threads sorters; }}
         location = /quick {{ profiler_trace on; count; count_sort v1;
                              count_input {nginx.prefix}/html/few; }}
-        location = /untraced {{ count; count_sort v1; }}
+        location = /untraced {{ profiler_trace off; count; count_sort v1; }}
+        location = /off {{ profiler_trace off; rewrite ^ /bubble last; }}
+        location = /mirrored {{
+            profiler_trace off; mirror /bubble; count; count_sort v1;
+            count_input {nginx.prefix}/html/few; }}
         location /debug/pprof/ {{ profiler_endpoint; }}""")
 
 
@@ -62,11 +67,13 @@ def of_sort(profile):
             if "bubble_sort" in stack]
 
 
-@pytest.mark.parametrize("path", ["/bubble", "/pooled"])
-def test_samples_have_the_span_of_their_request(nginx, agent, path):
-    configure(nginx)
+@pytest.mark.parametrize("path, asked", [
+    ("/bubble", "/bubble"), ("/pooled", "/pooled"), ("/bubble", "/off")])
+def test_samples_have_the_span_of_their_request(nginx, agent, path, asked):
+    """Also where tracing is off on the way to its last location."""
+    configure(nginx, server="profiler_trace on;")
     nginx.start(agent.environment())
-    profile, served = capture(nginx, path)
+    profile, served = capture(nginx, asked)
     spans = {s["span_id"]: s for s in agent.wait_spans(served)}
     samples = of_sort(profile)
     assert len(samples) > 10
@@ -115,12 +122,17 @@ def test_other_samples_have_it_too(nginx, agent, path, what):
         assert more <= 0.1 * sum(ns.values())
 
 
-def test_untraced_requests_have_none(nginx, agent):
-    configure(nginx)
+@pytest.mark.parametrize("server, path, location", [
+    ("", "/untraced", "= /untraced"),
+    ("profiler_trace on;", "/untraced", "= /untraced"),
+    ("profiler_trace on;", "/mirrored", "= /bubble")])
+def test_untraced_requests_have_none(nginx, agent, server, path, location):
+    """Nor do their subrequests, and also where the server traces."""
+    configure(nginx, server=server)
     nginx.start(agent.environment())
-    profile, _ = capture(nginx, "/untraced")
+    profile, _ = capture(nginx, path)
     samples = of_sort(profile)
-    assert samples
+    assert any(labels["location"] == location for labels, _ in samples)
     for labels, _ in samples:
         assert not {"span_id", "local_root_span_id", "trace_endpoint"} & set(
             labels)
