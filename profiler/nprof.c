@@ -221,7 +221,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     nprof->config.server = config->server != NULL ? config->server : "";
     nprof->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-    if (config->trace && profiler_tracing.enabled) {
+    if (config->trace) {
         nprof->trace = trace_thread_create(nprof, &profiler_tracing);
     }
 

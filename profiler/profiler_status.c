@@ -559,7 +559,7 @@ print_report(FILE *out, const struct profiler_report *report)
             report->labels.sets, LABEL_SETS - 1, report->labels.dropped);
 
     upload_status_print(out, report->uploads);
-    trace_status_print(out, report->tracer);
+    trace_status_print(out, report->tracer, report->trace_degraded);
     print_stacks(out, report);
     print_instance(out);
 }

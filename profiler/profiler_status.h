@@ -77,8 +77,10 @@ struct profiler_report {
     /* Where profiles go. */
     const struct upload_settings *uploads;
 
-    /* NULL if requests are not traced. */
+    /* NULL if requests are not traced; what of tracing can't work, or is not as
+       it was asked for, or NULL. */
     const struct tracer *tracer;
+    const char          *trace_degraded;
 
     /* NULL if CPU samples come from timers. */
     const struct looker *looker;

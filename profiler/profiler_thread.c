@@ -498,6 +498,9 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->looker = NULL;
     report->looker_cpu_ns = 0;
     report->tracer = NULL;
+    report->trace_degraded = profiler->nprof->trace_warning[0] == '\0'
+                                 ? NULL
+                                 : profiler->nprof->trace_warning;
     report->trace_cpu_ns = 0;
     report->upload_cpu_ns = atomic_load(&profiler->nprof->upload_cpu_ns);
     report->upload_memory = atomic_load(&profiler->nprof->upload_memory);

@@ -59,6 +59,11 @@ trace_thread_create(struct nprof *nprof, const struct trace_config *config)
     const char          *warning;
     struct trace_thread *trace;
 
+    if (config->identity != NULL && !config->enabled) {
+        warn(nprof, "no traces: DD_TRACE_ENABLED is false");
+        return NULL;
+    }
+
     if (config->identity == NULL || config->identity->agent.url == NULL) {
         warn(nprof, "no traces: the agent's address is not known");
         return NULL;

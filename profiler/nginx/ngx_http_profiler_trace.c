@@ -231,7 +231,9 @@ ngx_http_profiler_trace_endpoint(ngx_http_request_t *r, uint32_t set)
 
     ctx = ngx_profiler_traces ? ngx_http_profiler_find_request(r->main) : NULL;
 
+    /* without an id no tracer could start */
     if (ctx == NULL || ctx->span == NULL
+        || ngx_profiler_traces->span_id(ctx->span) == 0
         || !ngx_http_profiler_is_traced(r->main, ctx)) {
         return set;
     }

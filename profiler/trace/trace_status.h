@@ -13,9 +13,13 @@
 #include "tracer.h"
 
 
-/* Writes a member of a JSON object, after others; nothing if there is no
-   tracer. */
-void trace_status_print(FILE *out, const struct tracer *tracer);
+/*
+ * Writes a member of a JSON object, after others; nothing if there is neither a
+ * tracer nor, in degraded, a reason for that. Degraded is what can't work, or is
+ * not as it was asked for, without what JSON would escape; or NULL.
+ */
+void trace_status_print(FILE *out, const struct tracer *tracer,
+                        const char *degraded);
 
 
 #endif /* NPROF_TRACE_STATUS_H */

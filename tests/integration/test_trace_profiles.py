@@ -138,6 +138,26 @@ def test_untraced_requests_have_none(nginx, agent, server, path, location):
             labels)
 
 
+@pytest.mark.parametrize("variable, reason", [
+    ({"DD_TRACE_ENABLED": "false"}, "DD_TRACE_ENABLED is false"),
+    ({"DD_TRACE_AGENT_URL": "", "DD_TRACE_AGENT_PORT": "tcp://10.0.0.1:8126"},
+     "the agent's address is not known")])
+def test_without_a_tracer_samples_have_none(nginx, agent, variable, reason):
+    """It is said why; the location is what says which request it was."""
+    configure(nginx)
+    nginx.start(agent.environment(**variable))
+    assert f"profiler: no traces: {reason}" in nginx.error_log()
+    assert nginx.get("/debug/pprof/status").json()["traces"] == {
+        "degraded": f"no traces: {reason}"}
+    profile, _ = capture(nginx, "/bubble")
+    samples = of_sort(profile)
+    assert samples
+    for labels, _ in samples:
+        assert labels["location"] == "= /bubble"
+        assert not {"span_id", "local_root_span_id", "trace_endpoint"} & set(
+            labels)
+
+
 def test_requests_of_a_version_without_samples_are_counted(nginx, agent):
     """They are too short for samples, and each has a place in some upload."""
     configure(nginx, "profiler_period 1s; profiler_service app;"
