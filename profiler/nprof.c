@@ -269,6 +269,7 @@ profiler_stop(struct nprof *nprof, unsigned timeout_ms, uint64_t *unsent)
     time_ns = timeout_ms * INT64_C(1000000);
     dropped = uploads_dropped(nprof);
 
+    atomic_store(&nprof->unheard, true);
     sampling_stop();
 
     if (nprof->trace != NULL) {
@@ -299,7 +300,7 @@ profiler_start_warning(struct nprof *nprof)
 static void
 profiler_hurry(struct nprof *nprof, unsigned timeout_ms)
 {
-    (void) nprof;
+    atomic_store(&nprof->unheard, true);
     /* a stall that the process exits after is in all that is made from here on */
     loop_hook_stop();
     peer_limit_waits(clock_ns(CLOCK_MONOTONIC)

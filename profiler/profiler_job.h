@@ -129,6 +129,10 @@ struct nprof {
     _Atomic bool     stopping;
     _Atomic uint32_t finished;
 
+    /* Notices that are made from now on may reach nobody. Set once, by the event
+       loop's thread. */
+    _Atomic bool unheard;
+
     /* stop() gave up on the threads: they must not return, see thread_park().
        */
     _Atomic bool abandoned;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "counter_add.h"
+#include "export/upload_state.h"
 #include "futex_wait.h"
 #include "nprof_clock.h"
 #include "thread_context.h"
@@ -125,34 +126,6 @@ trace_thread_end(struct trace_thread *trace, int64_t until_ns)
 }
 
 
-/* Says so if the agent begins or ceases to take traces. */
-static void
-state_tell(struct trace_thread *trace, bool fails)
-{
-    bool          failed;
-    struct nprof *nprof = trace->nprof;
-    const char   *agent = trace->tracer->config->identity->agent.name;
-
-    failed = trace->failing;
-    trace->failing = fails;
-
-    if (trace->told && failed == fails) {
-        return;
-    }
-
-    trace->told = true;
-
-    if (fails) {
-        profiler_notify(nprof, NPROF_NOTICE_WARN,
-                        "traces can't be sent to %s (%s)", agent,
-                        trace_post_reason(trace->post));
-    } else {
-        profiler_notify(nprof, NPROF_NOTICE_INFO, "traces are sent %sto %s",
-                        failed ? "again " : "", agent);
-    }
-}
-
-
 static void
 payload_send(struct trace_thread *trace)
 {
@@ -162,9 +135,13 @@ payload_send(struct trace_thread *trace)
     struct tracer_counters       *counters = &tracer->counters;
     const struct upload_settings *identity = tracer->config->identity;
 
+    static const struct upload_words words = {"traces", "sent"};
+
     trace_payload_finish(&trace->payload);
     status = trace_post_send(trace->post, &trace->payload);
-    state_tell(trace, status < 200 || status > 299);
+    trace->failing = status < 200 || status > 299;
+    upload_state_tell(trace->nprof, &identity->agent, &words, !trace->failing,
+                      trace_post_reason(trace->post));
     atomic_store(&counters->last_status, (uint32_t) status);
 
     if (trace->failing) {

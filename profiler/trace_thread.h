@@ -32,10 +32,8 @@ struct trace_thread {
     pthread_t thread;
     bool      running;
 
-    /* The agent does not answer, or not well; and that, or the contrary, was
-       told once. The thread's own. */
+    /* The agent does not answer, or not well. The thread's own. */
     bool failing;
-    bool told;
 
     /* Its CPU time. Stored by it. */
     _Atomic uint64_t cpu_ns;

@@ -515,6 +515,12 @@ targets_make(struct upload_settings      *settings,
         settings->n_targets++;
     }
 
+    /* no target's name, since those have a path of their own */
+    if (settings->agent.url != NULL) {
+        settings->agent.results = upload_shared_results(
+            settings->shared, settings->agent.name, &in_use);
+    }
+
     return rc;
 }
 

@@ -60,7 +60,7 @@ struct upload_settings {
     struct upload_shared *shared;
 
     /* Datadog's Agent itself, whatever is sent there; url is NULL if its
-       address can't be used. */
+       address can't be used. Of its results the state is that of traces. */
     struct upload_target agent;
 
     uint32_t             n_targets;

@@ -77,7 +77,7 @@ upload_shared_results(struct upload_shared *shared, const char *name,
 
     unused = NULL;
 
-    for (i = UPLOAD_TARGETS_MAX; i-- > 0;) {
+    for (i = UPLOAD_RESULTS_MAX; i-- > 0;) {
         results = &shared->results[i];
 
         if (strncmp(results->name, name, UPLOAD_NAME_MAX) == 0) {

@@ -23,6 +23,9 @@
 /* Destinations; each keeps its counters over reloads, by its name. */
 #define UPLOAD_TARGETS_MAX NPROF_TARGETS_MAX
 
+/* And the Agent, where traces go. */
+#define UPLOAD_RESULTS_MAX (UPLOAD_TARGETS_MAX + 1)
+
 /* Versions of which profiles are numbered; those after them share a number. */
 #define UPLOAD_VERSIONS_MAX 64
 
@@ -71,7 +74,7 @@ struct upload_shared {
         _Atomic uint64_t next;
     } sequences[UPLOAD_VERSIONS_MAX];
 
-    struct upload_results results[UPLOAD_TARGETS_MAX];
+    struct upload_results results[UPLOAD_RESULTS_MAX];
 };
 
 

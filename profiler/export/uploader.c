@@ -14,6 +14,7 @@
 #include "../nprof_clock.h"
 #include "../profiler_job.h"
 #include "../thread_context.h"
+#include "upload_state.h"
 #include "upload_transfer.h"
 #include "uploader.h"
 
@@ -150,44 +151,6 @@ lane_count_dropped(struct uploader *uploader, struct upload_lane *lane,
 
 
 static void
-notice(struct uploader *uploader, enum nprof_notice weight,
-       const struct upload_lane *lane, const char *what, const char *reason)
-{
-    profiler_notify(uploader->nprof, weight, "%s %s%s%s%s", what,
-                    lane->target->name, reason == NULL ? "" : " (",
-                    reason == NULL ? "" : reason, reason == NULL ? "" : ")");
-}
-
-
-/* Says so if the destination begins or ceases to work: once for all workers. */
-static void
-lane_state(struct uploader *uploader, struct upload_lane *lane,
-           enum upload_state state, const char *reason)
-{
-    enum upload_state before;
-
-    before = atomic_exchange(&lane->target->results->state, state);
-
-    if (before == state) {
-        return;
-    }
-
-    if (state == UPLOAD_FAILS) {
-        notice(uploader, NPROF_NOTICE_WARN, lane,
-               "profiles can't be uploaded to", reason);
-
-    } else if (before == UPLOAD_FAILS) {
-        notice(uploader, NPROF_NOTICE_INFO, lane,
-               "profiles are uploaded again to", NULL);
-
-    } else {
-        notice(uploader, NPROF_NOTICE_INFO, lane, "profiles are uploaded to",
-               NULL);
-    }
-}
-
-
-static void
 lane_count_queued(struct uploader *uploader, struct upload_lane *lane)
 {
     uint32_t n;
@@ -255,12 +218,14 @@ flight_finish(struct uploader *uploader, struct upload_lane *lane,
     struct upload_item    *item;
     struct upload_results *results = lane->target->results;
 
+    static const struct upload_words words = {"profiles", "uploaded"};
+
     outcome = upload_transfer_outcome(&flight->transfer, code, &status, reason);
     atomic_store(&results->status, status);
     item = flight_end(uploader, lane, flight);
 
-    lane_state(uploader, lane,
-               outcome == UPLOAD_SENT ? UPLOAD_WORKS : UPLOAD_FAILS, reason);
+    upload_state_tell(uploader->nprof, lane->target, &words,
+                      outcome == UPLOAD_SENT, reason);
 
     if (outcome == UPLOAD_REJECTED || outcome == UPLOAD_FAILED) {
         item->rejections += outcome == UPLOAD_REJECTED;

@@ -2,7 +2,10 @@
 requests, reloads; which traces are kept; and who they are sent to."""
 
 import json
+import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from nginx_instance import wait_until
+from nginx_instance import alive, wait_until
 from test_trace_spans import (TRACEPARENT, access_log, agent,  # noqa: F401
                               configure, passed, status, upstream)
 from trace_agent import TraceAgent
@@ -387,6 +390,69 @@ def test_an_agent_that_comes_back(nginx, agent):
     keep(nginx, 5)
     agent.wait_spans(5)
     nginx.wait_log("traces are sent again to")
+
+
+def spans_of_workers(nginx):
+    """{worker: {what became of its spans: how many}}, of those that serve."""
+    found = {}
+    for name, pid, value in re.findall(
+            r'^nginx_profiler_spans_(\w+)\{worker="(\d+)"[^}]*\} '
+            r'(\d+)$', nginx.get("/debug/status?format=prometheus").text, re.M):
+        found.setdefault(int(pid), {}).setdefault(name, 0)
+        found[int(pid)][name] += int(value)
+    return {pid: found.get(pid, {}) for pid in nginx.workers()}
+
+
+def all_workers(nginx):
+    """Requests until each worker has had some more, and the agent has answered
+    for all of them. None is on its way before."""
+    before = spans_of_workers(nginx)
+    wanted = sum(w.get("total", 0) for w in before.values())
+
+    def settled():
+        nonlocal wanted
+        now = spans_of_workers(nginx)
+        if any(w.get("total", 0) == before.get(pid, {}).get("total", 0)
+               for pid, w in now.items()):
+            keep(nginx, 20)
+            wanted += 20
+            return False
+        return wanted == sum(w["total"] for w in now.values()) == sum(
+            w["sent_total"] + w["dropped_total"] for w in now.values())
+    wait_until(settled, "all workers have sent spans", timeout=120)
+
+
+def test_it_is_said_once_for_all_workers(nginx, agent):
+    """Also by those of a reload; and again only after it has worked."""
+    configure(nginx, "", workers=2)
+    agent.answer = 503, b""
+    nginx.start(agent.environment())
+    all_workers(nginx)
+    nginx.reload(wait_for_old=True)
+    all_workers(nginx)
+    agent.answer = 200, b"{}"
+    all_workers(nginx)
+    nginx.reload(wait_for_old=True)
+    all_workers(nginx)
+    log = nginx.error_log()
+    assert log.count("traces can't be sent to") == 1
+    assert log.count("traces are sent again to") == 1
+    assert log.count("traces are sent ") == 1
+
+
+def test_a_failure_that_an_exit_hides_is_said_later(nginx, agent):
+    """Nobody hears what a worker finds while it stops: the next one says it."""
+    configure(nginx, "")
+    nginx.start(agent.environment())
+    keep(nginx, 1)
+    nginx.wait_log("traces are sent to")
+    agent.answer = 503, b""
+    keep(nginx, 1)
+    old = nginx.worker
+    os.kill(old, signal.SIGTERM)
+    wait_until(lambda: not alive(old) and nginx.workers(), "another worker")
+    keep(nginx, 1)
+    nginx.wait_log("traces can't be sent to", 60)
 
 
 def test_a_full_ring_drops(nginx, agent):

@@ -321,6 +321,20 @@ def test_one_line_when_it_fails_and_one_when_it_works_again(nginx):
     assert log.count("uploaded again") == 1
 
 
+def test_a_failure_that_an_exit_hides_is_said_later(nginx):
+    """Nobody hears what a worker finds while it stops: the next leader says it."""
+    with Receiver() as receiver:
+        configure(nginx, f"profiler_upload datadog {receiver.url};", workers=1,
+                  period="2s").start()
+        nginx.wait_log("profiles are uploaded to", 60)
+        receiver.behave = 404
+        work(nginx)
+        old = nginx.worker
+        os.kill(old, signal.SIGTERM)
+        wait_until(lambda: not alive(old) and nginx.workers(), "another worker")
+        nginx.wait_log("profiles can't be uploaded to", 60)
+
+
 def test_key_is_nowhere_but_in_the_request(nginx, tmp_path):
     """Not in the log at level debug, in `status`, or in the title or the
     arguments of a process; also where it is refused."""
