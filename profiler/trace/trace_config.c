@@ -113,6 +113,21 @@ host_of(const char *const *environment, struct upload_settings *identity)
 }
 
 
+static bool
+uploads_to_datadog(const struct upload_settings *identity)
+{
+    uint32_t i;
+
+    for (i = 0; i < identity->n_targets; i++) {
+        if (identity->targets[i].kind == NPROF_DATADOG) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
 void
 trace_config_read(struct trace_config *config, const char *const *environment,
                   struct upload_settings *identity)
@@ -122,6 +137,7 @@ trace_config_read(struct trace_config *config, const char *const *environment,
     endpoint_counts_prepare();
     config->identity = identity;
     config->enabled = environment_flag(environment, "DD_TRACE_ENABLED", true);
+    config->profiled = uploads_to_datadog(identity);
     config->ids_128 = environment_flag(
         environment, "DD_TRACE_128_BIT_TRACEID_GENERATION_ENABLED", true);
     config->host = host_of(environment, identity);

@@ -26,6 +26,9 @@ struct trace_config {
     /* Not if DD_TRACE_ENABLED says so. */
     bool enabled;
 
+    /* Profiles go to Datadog, too: spans tell it to look for one. */
+    bool profiled;
+
     /* Ids of new traces have 128 bits, or 64. */
     bool ids_128;
 

@@ -322,7 +322,8 @@ set_meta(struct span_tags *tags, const struct trace_config *config,
 
 
 static void
-set_metrics(struct span_tags *tags, const struct span_record *record)
+set_metrics(struct span_tags *tags, const struct trace_config *config,
+            const struct span_record *record)
 {
     const struct trace_decision *decision;
 
@@ -330,7 +331,10 @@ set_metrics(struct span_tags *tags, const struct span_record *record)
 
     metric_set(tags, "_sampling_priority_v1", decision->priority);
     metric_set(tags, "process_id", getpid());
-    metric_set(tags, "_dd.profiling.enabled", 1);
+
+    if (config->profiled) {
+        metric_set(tags, "_dd.profiling.enabled", 1);
+    }
 
     if (record->upstream_ms >= 0) {
         metric_set(tags, "upstream.response_time",
@@ -459,7 +463,7 @@ trace_payload_add(struct trace_payload     *payload,
     before = payload->len;
 
     set_meta(&tags, payload->config, record);
-    set_metrics(&tags, record);
+    set_metrics(&tags, payload->config, record);
 
     msgpack_packer_init(&packer, payload, payload_write);
     failed = pack_span(&packer, &tags, payload->config->identity, record);

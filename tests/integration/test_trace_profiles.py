@@ -214,6 +214,7 @@ def test_uploads_and_traces_say_the_same(nginx, agent):
     assert ({s.meta["runtime-id"] for s in spans}
             == {u.tags["runtime-id"] for u in uploads})
     assert {s.meta["version"] for s in spans} == {"1.0.0"}
+    assert all(s.metrics["_dd.profiling.enabled"] for s in spans)
     samples = [labels for u in uploads for labels, _ in of_sort(u.profile)]
     of_spans = [labels for labels in samples if "span id" in labels]
     assert len(of_spans) > 20

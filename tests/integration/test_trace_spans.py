@@ -118,6 +118,8 @@ def test_a_span_says_what_the_request_was(nginx, agent):
     assert span.metrics["_sampling_priority_v1"] == 1
     assert span.metrics["_dd.agent_psr"] == 1
     assert span.metrics["process_id"] == nginx.worker
+    # no profile goes to Datadog
+    assert "_dd.profiling.enabled" not in span.metrics
     log, = access_log(nginx)
     assert log == f"200 {span.trace_id} {span['span_id']:016x} GET /files/1k"
     high = int(span.meta["_dd.p.tid"], 16)
