@@ -7,6 +7,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -259,6 +260,31 @@ def test_requests_and_exit_do_not_notice(nginx, behave):
         assert exit_seconds(nginx) < 5
         assert says_that_it_lost_some(nginx)
         assert nginx.error_log().count("can't be uploaded to") <= 2
+
+
+def exits(nginx, main, http, environment):
+    """Seconds that each of some workers took to exit with a period to close."""
+    configure(nginx, main, workers=1, period="1h", http=http).start(environment)
+    found = []
+    for _ in range(7):
+        work(nginx)
+        found.append(exit_seconds(nginx))
+        wait_until(nginx.workers, "another worker")
+    return found
+
+
+def test_exit_is_bounded(new_nginx):
+    """By 200 ms, with a profile and spans for somebody who never answers. What a
+    busy machine adds to both is taken off, and the median leaves out what it adds
+    to one; the limit is far from the bound, and nearer than any time-out."""
+    plain = exits(new_nginx(), "", "", {})
+    with Receiver("hang") as receiver:
+        nginx = new_nginx()
+        hanging = exits(nginx, f"profiler_upload datadog {receiver.url};",
+                        "profiler_trace on;",
+                        {"DD_TRACE_AGENT_URL": receiver.url})
+        assert says_that_it_lost_some(nginx)
+    assert median(hanging) - median(plain) < 1.5, (hanging, plain)
 
 
 @pytest.mark.skipif(bool(SAN_PRELOAD), reason="a sanitizer has its own memory")
