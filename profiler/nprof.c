@@ -35,6 +35,7 @@
 #include "sample/thread_label.h"
 #include "symbolize/symbolizer.h"
 #include "thread_context.h"
+#include "trace/endpoint_counts.h"
 #include "trace_thread.h"
 #include "unwind/module_table.h"
 #include "window_job.h"
@@ -83,7 +84,8 @@ static int
 profiler_identify(const struct nprof_identity *identity, char *message,
                   size_t size)
 {
-    int rc;
+    int  rc;
+    bool uploaded;
 
     message[0] = '\0';
 
@@ -91,9 +93,15 @@ profiler_identify(const struct nprof_identity *identity, char *message,
         return 0;
     }
 
+    uploaded = instance_identity.n_targets != 0;
     rc = upload_settings_make(&instance_identity, identity, message, size);
     trace_config_read(&profiler_tracing, identity->environment,
                       &instance_identity);
+
+    /* the first upload is not of what was before it was asked for */
+    if (!uploaded) {
+        endpoint_counts_discard();
+    }
 
     return rc;
 }

@@ -178,6 +178,29 @@ endpoint_counts_state(uint32_t *endpoints, uint64_t *others)
 }
 
 
+/* Requests since the last call. */
+static uint64_t
+entry_take(struct endpoint_entry *entry)
+{
+    uint64_t requests;
+
+    requests = atomic_load(&entry->requests);
+
+    return requests - atomic_exchange(&entry->taken, requests);
+}
+
+
+void
+endpoint_counts_discard(void)
+{
+    uint32_t i;
+
+    for (i = 0; entries != NULL && i < ENDPOINTS_MAX; i++) {
+        (void) entry_take(&entries[i]);
+    }
+}
+
+
 /* Adds to what is there of that endpoint and version; returns how many there
    are then. */
 static uint32_t
@@ -204,24 +227,16 @@ endpoint_add(struct upload_endpoint *endpoints, uint32_t n,
 uint32_t
 endpoint_counts_take(struct upload_endpoint endpoints[ENDPOINTS_MAX])
 {
-    uint32_t               i, n;
-    uint64_t               requests, taken;
-    struct endpoint_entry *entry;
+    uint32_t i, n;
+    uint64_t requests;
 
     n = 0;
 
     for (i = 0; entries != NULL && i < ENDPOINTS_MAX; i++) {
-        entry = &entries[i];
+        requests = entry_is_ready(&entries[i]) ? entry_take(&entries[i]) : 0;
 
-        if (!entry_is_ready(entry)) {
-            continue;
-        }
-
-        requests = atomic_load(&entry->requests);
-        taken = atomic_exchange(&entry->taken, requests);
-
-        if (requests != taken) {
-            n = endpoint_add(endpoints, n, entry, requests - taken);
+        if (requests != 0) {
+            n = endpoint_add(endpoints, n, &entries[i], requests);
         }
     }
 

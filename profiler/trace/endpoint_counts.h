@@ -43,6 +43,10 @@ void endpoint_count(uint32_t labels, const char *version);
    all processes. Any thread. */
 void endpoint_counts_state(uint32_t *endpoints, uint64_t *others);
 
+/* What was counted is not taken any more: it is of a time that no upload is of.
+   While no process uploads. */
+void endpoint_counts_discard(void);
+
 /*
  * What was counted since the last call, in any process, and nothing twice: at
  * most ENDPOINTS_MAX of them, whose texts are as old as the process. Returns how

@@ -175,6 +175,28 @@ def test_requests_of_a_version_without_samples_are_counted(nginx, agent):
     assert counted() == 4
 
 
+def test_requests_before_there_were_uploads_are_not_counted(nginx, agent):
+    """A reload turns uploads on."""
+    configure(nginx, "profiler_period 1s; profiler_service app;")
+    nginx.start(agent.environment())
+    for _ in range(6):
+        assert nginx.get("/quick").status == 200
+    wait_until(lambda: nginx.get("/debug/pprof/status").json()["traces"]
+               ["spans"] == 6, "their spans")
+    configure(nginx, "profiler_period 1s; profiler_service app;"
+              "profiler_upload datadog;")
+    nginx.reload(wait_for_old=True)
+    for _ in range(2):
+        assert nginx.get("/quick").status == 200
+
+    def counted():
+        return sum((u.event.get("endpoint_counts") or {}).get("GET /quick", 0)
+                   for u in agent.profiles)
+
+    wait_until(lambda: counted() >= 2, "requests are counted")
+    assert counted() == 2
+
+
 def test_uploads_and_traces_say_the_same(nginx, agent):
     """Of two workers and through a reload: the ids of spans in uploads are
     those of traces, so are runtime ids, by version; and requests are counted

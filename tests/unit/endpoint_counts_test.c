@@ -97,6 +97,23 @@ Test(endpoint_counts, all_processes_and_nothing_twice)
 }
 
 
+Test(endpoint_counts, what_is_discarded_is_not_taken)
+{
+    uint32_t n;
+
+    endpoint_counts_discard();
+    endpoint_counts_prepare();
+    endpoint_count(set_of("GET /a", "1"), "");
+    endpoint_count(set_of("GET /b", "1"), "");
+    endpoint_counts_discard();
+    endpoint_count(set_of("GET /a", "1"), "");
+
+    n = endpoint_counts_take(taken);
+    cr_assert_eq(n, 1);
+    cr_assert_eq(requests_of(n, "GET /a", "1"), 1);
+}
+
+
 Test(endpoint_counts, endpoints_without_end)
 {
     char     name[32];
