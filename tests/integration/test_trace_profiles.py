@@ -1,11 +1,13 @@
 """Profiles that know requests: spans and endpoints of samples."""
 
+import subprocess
 import threading
 import time
 
 import pytest
 
-from nginx_instance import ALGORITHMS, LONG, wait_until
+from nginx_instance import (ALGORITHMS, LONG, SAN_PRELOAD, SOURCE,
+                            wait_until)
 from pprof_profile import Profile
 from test_trace_spans import MODULES
 from trace_agent import TraceAgent
@@ -195,6 +197,40 @@ def test_requests_before_there_were_uploads_are_not_counted(nginx, agent):
 
     wait_until(lambda: counted() >= 2, "requests are counted")
     assert counted() == 2
+
+
+@pytest.fixture
+def container(tmp_path):
+    """Variables that put an nginx into a container: (its id, they)."""
+    library = tmp_path / "container_cgroup.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O1", "-o", library,
+         SOURCE / "tests" / "plugins" / "container_cgroup.c", "-ldl"],
+        check=True)
+    cgroup = tmp_path / "cgroup"
+    name = "34dc0b5e626f2c5c4c5170e34b10e7654ce36f0fcd532739f4445baabea03376"
+    cgroup.write_text(f"0::/system.slice/docker-{name}.scope\n")
+    preload = f"{SAN_PRELOAD}:{library}" if SAN_PRELOAD else str(library)
+    return name, {"LD_PRELOAD": preload, "CGROUP_FILE": str(cgroup)}
+
+
+def test_both_say_which_container_it_is(nginx, agent, container):
+    """So that the Agent can add the container's tags."""
+    name, variables = container
+    configure(nginx, "profiler_period 1s; profiler_upload datadog;")
+    nginx.start(agent.environment(DD_EXTERNAL_ENV="it-false,cn-nginx",
+                                  **variables))
+    assert nginx.get("/quick").status == 200
+    agent.wait_spans(1)
+    wait_until(lambda: agent.profiles, "an upload")
+    assert not agent.errors, agent.errors
+    traces, _ = agent.requests[0]
+    profiles = agent.profiles[0].request.headers
+    for header, value in (("Datadog-Container-ID", name),
+                          ("Datadog-Entity-ID", f"ci-{name}"),
+                          ("Datadog-External-Env", "it-false,cn-nginx")):
+        assert traces[header] == value
+        assert profiles[header.lower()] == value
 
 
 def test_uploads_and_traces_say_the_same(nginx, agent):

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,8 +16,27 @@
 #define KEY "0123456789abcdef0123456789abcdef"
 
 
+#define AGENT_SOCKET "/var/run/datadog/apm.socket"
+
+
 static struct upload_settings settings;
 static char                   message[512];
+
+/* Whether the Agent's socket is there, whatever this machine has. */
+static bool has_socket;
+
+
+/* That of the C library, but for that socket. */
+int
+access(const char *name, int type)
+{
+    if (strcmp(name, AGENT_SOCKET) == 0) {
+        errno = ENOENT;
+        return has_socket ? 0 : -1;
+    }
+
+    return faccessat(AT_FDCWD, name, type, 0);
+}
 
 
 /* One destination, Datadog with that URL, and these variables. */
@@ -57,10 +77,27 @@ Test(upload_settings, agent_by_precedence)
     expect_agent("https://a/base/profiling/v1/input",
                  VARIABLES("DD_TRACE_AGENT_URL=https://a/base/"));
 
-    if (access("/var/run/datadog/apm.socket", F_OK) != 0) {
-        expect_agent("http://localhost:8126/profiling/v1/input",
-                     VARIABLES("OTHER=1"));
-    }
+    expect_agent("http://localhost:8126/profiling/v1/input",
+                 VARIABLES("OTHER=1"));
+}
+
+
+/* Of profiles and of traces, where no variable says where the Agent is. */
+Test(upload_settings, agent_by_its_socket_if_it_is_there)
+{
+    has_socket = true;
+
+    expect_agent("unix:" AGENT_SOCKET, VARIABLES("DD_AGENT_HOST="));
+    cr_expect_str_eq(settings.targets[0].socket, AGENT_SOCKET);
+    cr_expect_str_eq(settings.agent.socket, AGENT_SOCKET);
+
+    expect_agent("http://b:8126/profiling/v1/input",
+                 VARIABLES("DD_AGENT_HOST=b"));
+    expect_agent("http://localhost:2/profiling/v1/input",
+                 VARIABLES("DD_TRACE_AGENT_PORT=2"));
+    expect_agent("http://a:1/profiling/v1/input",
+                 VARIABLES("DD_TRACE_AGENT_URL=http://a:1"));
+    cr_expect_null(settings.targets[0].socket);
 }
 
 
