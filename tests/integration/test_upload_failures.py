@@ -158,6 +158,22 @@ def test_refused_profile_is_not_retried(status):
         assert len(receiver.requests) == PERIOD
 
 
+def test_refused_before_it_is_sent():
+    """413 comes at once, and the rest of the profile, more than any socket holds,
+    is read by nobody: it is refused, which is not tried again."""
+    with Receiver("early") as receiver, Driver(
+            f"datadog={receiver.url}") as driver:
+        driver.large(15 << 20)
+        first = driver.wait(lambda t: t["refused"] or t["retried"], "an answer")
+        assert (first["refused"], first["retried"]) == (1, 0)
+        assert first["http_status"] == 413 and first["queued"] == 0
+        driver.large(1000)
+        driver.wait(lambda t: t["refused"] == 2, "the next one")
+        assert receiver.connections == 2
+        assert len(warnings(driver)) == 1
+        assert stops_in_time(driver)
+
+
 def test_redirect_is_not_followed():
     with Receiver("redirect") as receiver, Driver(
             f"datadog={receiver.url}") as driver:

@@ -50,6 +50,10 @@ class Driver:
         for _ in range(n):
             self._ask("period")
 
+    def large(self, size):
+        """One item of that many bytes instead of a period's profiles."""
+        self._ask(f"large {size}")
+
     def status(self):
         """The list of destinations; adds to self.notices."""
         answer = self._ask("status")

@@ -127,7 +127,8 @@ class Receiver:
             (one byte each tenth of a second), "slow" (the same, but for the
             status line), "late" (a good answer after a tenth of a second),
             "together" (good answers once three requests wait for theirs), "huge" (an answer without end),
-            "headers" (headers without end), "close" (after the headers of the
+            "headers" (headers without end), "early" (413, before it reads the
+            body, which it never does), "close" (after the headers of the
             request), "redirect" (to itself, /elsewhere)
     path    of a unix socket; else
     port    of 127.0.0.1, 0 for any
@@ -142,6 +143,7 @@ class Receiver:
         self.problems = []
         self.connections = 0
         self._three = threading.Barrier(3)
+        self._closing = threading.Event()
         self._open = []
         if path:
             self._listener = socket.socket(socket.AF_UNIX)
@@ -167,6 +169,7 @@ class Receiver:
         return self
 
     def __exit__(self, *_):
+        self._closing.set()
         # a thread in accept() does not see close()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -218,6 +221,11 @@ class Receiver:
             data += more
         head, body = data.split(b"\r\n\r\n", 1)
         if self.behave == "close":
+            return
+        if self.behave == "early":
+            connection.sendall(REPLY % 413)
+            connection.shutdown(socket.SHUT_WR)
+            self._closing.wait(60)
             return
         request = Request(head, b"")
         demand("transfer-encoding" not in request.headers, "chunked")

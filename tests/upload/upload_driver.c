@@ -9,6 +9,7 @@
  *
  *   period           exports a period of a second; "hot" burns its CPU, half of
  *                    it for version 1.0.0 and a quarter for 2.0.0
+ *   large BYTES      sends each destination a profile of so many, which are none
  *   status           what `status` has, and the notices since the last one
  *   stop MS          stops in so many milliseconds, and says how long it took,
  *                    and how many profiles were dropped meanwhile; then, or at the end of the input, the driver exits
@@ -170,6 +171,32 @@ period_export(void)
 
 
 static void
+large_export(size_t bytes)
+{
+    uint32_t            target;
+    struct upload_item *item;
+
+    for (target = 0; target < instance_identity.n_targets; target++) {
+        item = calloc(1, sizeof(*item));
+
+        if (item != NULL) {
+            item->event = strdup("{}");
+            item->profile = calloc(1, bytes);
+            item->len = bytes;
+        }
+
+        if (item == NULL || item->event == NULL || item->profile == NULL) {
+            exit(1);
+        }
+
+        uploader_put(nprof.uploader, target, item);
+    }
+
+    puts("{}");
+}
+
+
+static void
 notices_print(void)
 {
     const char             *separator = "";
@@ -255,6 +282,9 @@ commands_run(void)
     while (fgets(line, sizeof(line), stdin) != NULL) {
         if (strcmp(line, "period\n") == 0) {
             period_export();
+
+        } else if (strncmp(line, "large ", 6) == 0) {
+            large_export((size_t) atol(line + 6));
 
         } else if (strcmp(line, "status\n") == 0) {
             status_print();
