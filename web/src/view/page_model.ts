@@ -21,7 +21,8 @@ import { LibraryColours } from "./flame_colours";
 export interface Search {
     /* for each frame 1 if it matches; null if nothing is searched for */
     readonly matched: Uint8Array | null;
-    readonly invalid: boolean;
+    /* why nothing is, though it was asked for, or "" */
+    readonly refused: string;
     /* of A and B */
     readonly shares: readonly number[];
 }
@@ -152,20 +153,26 @@ export class PageModel {
         return finish(this.searchSteps(query, selections));
     }
 
+    /* Frames of profiles that are loaded meanwhile are in neither selection. */
     private searchSteps(query: string, selections: readonly (Selection | null)[]): Steps<Search> {
-        return this.keep("search", [query, ...selections, this.frames.frames.length],
-            () => step(() => this.find(query, selections)));
+        return this.keep("search", [query, ...selections], () => this.find(query, selections));
     }
 
-    private find(query: string, selections: readonly (Selection | null)[]): Search {
+    private *find(query: string, selections: readonly (Selection | null)[]): Steps<Search> {
         const matches = matcher(query);
-        if (matches === null || matches === undefined) {
-            return { matched: null, invalid: matches === undefined, shares: [] };
+        const matched = typeof matches === "function"
+            ? yield* matchedFrames(this.frames, matches) : matches;
+        if (!(matched instanceof Uint8Array)) {
+            return { matched: null, refused: matched?.refused ?? "", shares: [] };
         }
-        const matched = matchedFrames(this.frames, matches);
-        const shares = selections.flatMap(selection =>
-            (selection === null ? [] : [matchedShare(selection, matched)]));
-        return { matched, invalid: false, shares };
+        const shares: number[] = [];
+        for (const selection of selections) {
+            if (selection !== null) {
+                shares.push(matchedShare(selection, matched));
+                yield;
+            }
+        }
+        return { matched, refused: "", shares };
     }
 
     /* Libraries by their own value in A, the largest first. */

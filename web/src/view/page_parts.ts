@@ -7,6 +7,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import { type CallTree, ROOT } from "../model/call_tree";
 import { hasHistory } from "../model/endpoint";
 import { amount } from "../model/headline_text";
+import { LONGEST_PATTERN } from "../model/frame_search";
 import { COLOURS, VIEWS, type View } from "../model/page_state";
 import { windowId } from "../model/recordings";
 import { shareOf, unitOf } from "../model/sample_selection";
@@ -34,7 +35,7 @@ export function viewBar(context: Context): TemplateResult {
                 <span class="hidden">Search functions and libraries</span>
                 <input id="search" type="search" placeholder="Search  (text or /regex/)"
                     spellcheck="false" autocomplete="off" .value=${state.query}
-                    aria-invalid=${String(context.search.invalid)}
+                    aria-invalid=${String(context.search.refused !== "")}
                     @input=${(event: Event) => actions.set({
                         query: (event.target as HTMLInputElement).value })}>
             </label>
@@ -62,8 +63,8 @@ export function viewBar(context: Context): TemplateResult {
 }
 
 function matchedText({ search, comparison }: Context): string {
-    if (search.invalid) {
-        return "not a regular expression";
+    if (search.refused !== "") {
+        return search.refused;
     }
     if (search.matched === null) {
         return "";
@@ -227,6 +228,10 @@ export function helpView(): TemplateResult {
         <h2>Keys</h2>
         <dl>${KEYS.map(([keys, what]) => html`<div><dt><kbd>${keys}</kbd></dt>
             <dd>${what}</dd></div>`)}</dl>
+        <h2>Search</h2>
+        <p>A text is found as it is in names of functions and of libraries, whether in
+            capitals or not; /…/ is a regular expression in Go's syntax (RE2's), of
+            at most ${LONGEST_PATTERN} characters.</p>
         <h2>What is compared</h2>
         <p>Values of A and B are divided by the requests that each served, where the
             profiles say how many, else they are shares of the whole. A frame is as wide as

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { state } from "./page_browser.mjs";
-import { made, openFiles, PAGE_URL, withPage, written } from "./page_session.mjs";
+import { made, openFiles, PAGE_URL, REPORT_URL, withPage, written } from "./page_session.mjs";
 
 const ATTACK = "<img src=x onerror=\"window.attacked=1\">";
 const NAMES = [ATTACK, "</script><script>window.attacked=2</script>",
@@ -100,6 +100,22 @@ test("a search and a zoom are text in the page and in its URL", async () => {
         await page.locator(".chip").getByText("<img src = x onerror=").waitFor();
         await assertHarmless(page);
     });
+});
+
+test("a search that comes with a link leaves the page its time", async () => {
+    const large = Array.from({ length: 9 }, (_, i) => `.{0,999}${i}`).join("|");
+    for (const [q, said] of [["(a+)+$b", /^0(\.0)? % matched$/], [large, /^too large/],
+                             ["(", /^not a regular expression/]]) {
+        const hash = new URLSearchParams({ a: "inside:1", q: `/${q}/` });
+        await withPage(`${REPORT_URL}#${hash}`, {}, async page => {
+            await page.locator(".matched").getByText(said).waitFor();
+            await page.locator("canvas.flame[aria-busy=false]").waitFor();
+            await page.keyboard.press("4");
+            await page.locator(".functions").waitFor();
+            await page.getByRole("searchbox").fill("sort");
+            await page.locator(".matched").getByText(/^\d[\d.]* % matched$/).waitFor();
+        });
+    }
 });
 
 test("labels and names of files are text", async () => {

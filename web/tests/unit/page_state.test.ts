@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { shellWord } from "../../src/model/endpoint";
-import { FrameTable } from "../../src/model/frame_table";
-import { matchedFrames, matchedShare, matcher } from "../../src/model/frame_search";
 import {
     focusKey, INITIAL, type PageState, readFocus, readState, writeState,
 } from "../../src/model/page_state";
@@ -10,7 +8,7 @@ import { kindsOf, kindType } from "../../src/model/profile_kind";
 import {
     formatCount, formatDelta, formatSeconds, formatShare, formatValue,
 } from "../../src/model/value_format";
-import { cpu, made } from "./made_profile";
+import { made } from "./made_profile";
 
 test("the state survives the URL, whatever names have in them", () => {
     const state: PageState = {
@@ -44,33 +42,6 @@ test("a function is known by its library and name, whatever is in it", () => {
     }
     assert.deepEqual(readFocus("main"), { library: "", name: "main" });
     assert.deepEqual(readFocus(""), { library: "", name: "" });
-});
-
-test("a search is for text, or between slashes for a regular expression", () => {
-    const frame = { name: "ngx_http_Write(char*)", library: "nginx", file: "" };
-    assert.ok(matcher("write(")!(frame));
-    assert.ok(matcher("/^ngx_.*write/")!(frame));
-    assert.ok(matcher("NGINX")!(frame));
-    assert.ok(!matcher("^ngx")!(frame));
-    assert.equal(matcher("/(/"), undefined);
-    assert.equal(matcher("/(?<=a)b/"), undefined);
-    assert.equal(matcher("  "), null);
-});
-
-test("no regular expression takes long", () => {
-    const frame = { name: "a".repeat(5000), library: "", file: "" };
-    const before = performance.now();
-    for (const pattern of ["/(a+)+$b/", "/(a|a)*b/", "/a*a*a*a*a*a*b/", "/(a{1,100})+b/"]) {
-        assert.ok(!matcher(pattern)!(frame), pattern);
-    }
-    assert.ok(performance.now() - before < 5000);
-});
-
-test("the matched share counts a stack once", () => {
-    const selection = cpu({ "a;sort;sort": 3, "b": 1, "sort;a": 4 });
-    const { frames } = selection.profile;
-    assert.equal(matchedShare(selection, matchedFrames(frames, matcher("sort")!)), 7 / 8);
-    assert.equal(matchedShare(cpu({}, {}, new FrameTable()), new Uint8Array()), 0);
 });
 
 test("a profile is of the kinds that its sample types say", () => {
