@@ -10,7 +10,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -18,6 +18,7 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
+/* The text, and the files that it is made of. */
 async function bundle(entry) {
     const result = await build({
         entryPoints: [join(here, "src", entry)],
@@ -28,8 +29,10 @@ async function bundle(entry) {
         target: "es2022",
         charset: "utf8",
         legalComments: "none",
+        metafile: true,
+        absWorkingDir: here,
     });
-    return result.outputFiles[0].text.trim();
+    return { text: result.outputFiles[0].text.trim(), inputs: Object.keys(result.metafile.inputs) };
 }
 
 function hash(text) {
@@ -43,12 +46,18 @@ function policy(script, style) {
             "require-trusted-types-for 'script'", "trusted-types lit-html"].join("; ");
 }
 
-/* The licences of what is bundled ask to go where it goes. */
-function notices() {
-    const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
-    return Object.keys(dependencies).map(name => {
-        const text = readFileSync(join(here, "node_modules", name, "LICENSE"), "utf8");
-        return `${name}\n\n${text.trim().replaceAll("--", "- -")}`;
+/* The licences of the packages that are bundled ask to go where it goes. They
+   stand in a comment, which two hyphens may end. */
+function notices(inputs) {
+    const packages = inputs.map(file => /^node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1]);
+    return [...new Set(packages)].filter(name => name !== undefined).sort().map(name => {
+        const folder = join(here, "node_modules", name);
+        const file = readdirSync(folder).find(entry => /^licen[cs]e/i.test(entry));
+        if (file === undefined) {
+            throw new Error(`${name} is bundled and has no licence`);
+        }
+        const text = readFileSync(join(folder, file), "utf8").trim();
+        return `${name}\n\n${text.replace(/-(?=-)/g, "- ")}`;
     }).join("\n\n\n");
 }
 
@@ -57,8 +66,9 @@ if (folder === undefined) {
     throw new Error("usage: node build_page.mjs FOLDER");
 }
 const [script, style] = await Promise.all([bundle("view/page.ts"), bundle("page.css")]);
-const csp = policy(script, style);
-const parts = { CSP: csp, STYLE: style, SCRIPT: script, NOTICES: notices() };
+const csp = policy(script.text, style.text);
+const parts = { CSP: csp, STYLE: style.text, SCRIPT: script.text,
+                NOTICES: notices([...script.inputs, ...style.inputs]) };
 const html = readFileSync(join(here, "src", "page.html"), "utf8")
     .replace(/@(CSP|STYLE|SCRIPT|NOTICES)@/g, (_, name) => parts[name]);
 mkdirSync(folder, { recursive: true });

@@ -9,6 +9,7 @@ import concurrent.futures
 import contextlib
 import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -169,6 +170,23 @@ def test_the_policy_allows_the_one_script_and_style(server):
     # Nothing in the page is loaded from anywhere.
     assert re.findall(r'(?:src|href)="(.{5})',
                       reply.text.replace(script, "")) == ["data:"]
+
+
+@needs_page
+def test_the_page_holds_the_licences_of_what_is_in_it():
+    page = PAGE.read_text()
+    notices = page[page.rindex("<!--"):]
+    assert notices.count("--") == 2, "no comment ends before its end"
+    dependencies = json.loads((WEB / "package.json").read_text())
+    packaged = (SOURCE / "debian" / "copyright").read_text()
+    for name in dependencies["dependencies"]:
+        text = (WEB / "node_modules" / name / "LICENSE").read_text().strip()
+        assert f"{name}\n\n{re.sub('-(?=-)', '- ', text)}" in notices
+    # What is bundled, not only what is asked for.
+    names = re.findall(r"(?:contains\n\n|\n{3})(\S+)\n\n", notices)
+    assert set(names) >= set(dependencies["dependencies"])
+    for name in names:
+        assert f"Files: web/node_modules/{name}/*" in packaged, name
 
 
 def module_without_page(folder):
