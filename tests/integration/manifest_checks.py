@@ -28,6 +28,7 @@ DATADOG_AGENT = {
         "clusterName": str,
         "site": str,
         "credentials": {"apiSecret": {"secretName": str, "keyName": str}},
+        "kubelet": {"tlsVerify": bool},
     },
     "features": {
         "apm": {

@@ -319,6 +319,17 @@ def test_agent_is_where_the_pods_look():
                                         "keyName": "api-key"}
 
 
+@pytest.mark.parametrize("name", ["README.md", "README.ja.md"])
+def test_the_patch_for_minikube_is_of_fields_that_there_are(name):
+    patch = re.search(r"kubectl patch datadogagent datadog .*\\\n"
+                      r" +--patch '(.*)'", (SOURCE / name).read_text())[1]
+    agent = one(objects(DATADOG_AGENT), "DatadogAgent", "datadog")
+    kubelet = json.loads(patch)["spec"]["global"]
+    agent["spec"]["global"].update(kubelet)
+    assert manifest_checks.datadog_complaints([agent]) == []
+    assert kubelet == {"kubelet": {"tlsVerify": False}}
+
+
 def test_load_is_on_the_services():
     """Each Job's target is a Service of v1-v2, its script the one in k6/, and
     its variables are ones that the script reads."""
