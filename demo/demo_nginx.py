@@ -20,7 +20,8 @@ from pathlib import Path
 TEMPLATE = Path(__file__).resolve().with_name("nginx.conf.in")
 
 # CPU samples per second of CPU time: twice the default, so that v2's window is
-# short. The kernel's timers fire on its tick, 250 a second on Debian.
+# short. Timers, which take over where the engine jitter can't be had, can have it,
+# too: they fire on the kernel's tick, 250 a second on Debian.
 PROFILER_RATE = 199
 
 # Seconds that nginx may take to start, reload or stop.
