@@ -388,11 +388,12 @@ def _stop_left_over(demo):
 
 
 def _keep(demo):
+    page = (f"  {demo.nginx.url}/debug/pprof/ui\n" if demo.page.exists()
+            else "")
     print(f"\nnginx (pid {demo.nginx.master()}) goes on with v2 on "
           f"{demo.nginx.url}/count\n"
           f"  go tool pprof '{demo.nginx.url}/debug/pprof/profile?seconds=10'"
-          f"\n  {demo.nginx.url}/debug/pprof/ui"
-          f"\nStop it with: ./demo.sh --stop")
+          f"\n{page}Stop it with: ./demo.sh --stop")
 
 
 def _run(demo, serve):

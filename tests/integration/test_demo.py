@@ -222,7 +222,8 @@ def test_demo_compares_both_versions(demo, load):
 
 def check_it_serves_until_stopped(run):
     assert "./demo.sh --stop" in run.output
-    assert f"http://127.0.0.1:{run.port}/debug/pprof/ui\n" in run.output
+    assert ("/debug/pprof/ui\n" in run.output) == (
+        BUILD / "web" / "page.html").exists()
     url = f"http://127.0.0.1:{run.port}/count"
     with urllib.request.urlopen(url, timeout=10) as answer:
         assert json.load(answer)["version"] == "2.0.0"

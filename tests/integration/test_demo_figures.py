@@ -22,6 +22,18 @@ from version_comparison import Measurement, percentile  # noqa: E402
 SAMPLE_NS = 5_000_000
 
 
+@pytest.mark.parametrize("built", [True, False])
+def test_the_page_is_named_where_there_is_one(tmp_path, capsys, built):
+    page = tmp_path / "page.html"
+    if built:
+        page.touch()
+    nginx = SimpleNamespace(url="http://127.0.0.1:1", master=lambda: 2)
+    run_demo._keep(SimpleNamespace(nginx=nginx, page=page))
+    output = capsys.readouterr().out
+    assert ("/debug/pprof/ui\n" in output) == built
+    assert output.endswith("\nStop it with: ./demo.sh --stop\n")
+
+
 def measurement(self_samples, served, latencies=(0.001,), failed=0):
     samples = sum(self_samples.values())
     profile = SimpleNamespace(
