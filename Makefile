@@ -220,6 +220,10 @@ deb:
 	cd $(DEB)/source && dpkg-buildpackage -b -us -uc \
 	    > ../build.log 2>&1 || { tail -n 40 ../build.log >&2; exit 1; }
 	@grep -h '^NOTE: ' $(DEB)/build.log | sort -u >&2 || true
+	@if [ -e $(PAGE)/page.html.gz ] && \
+	    grep -q '^NOTE: no page' $(DEB)/build.log; then \
+	    echo 'make deb: the package has lost the page of $(PAGE)' >&2; exit 1; \
+	fi
 	rm -rf $(DEB)/source
 	@ls $(DEB)/*.deb
 

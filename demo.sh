@@ -52,7 +52,7 @@ prepare() {
         echo "demo.sh: make failed, see $out/build.log" >&2
         return 1
     fi
-    grep '^NOTE: no page' "$out/build.log"
+    grep '^NOTE: .* page at' "$out/build.log"
     return 0
 }
 

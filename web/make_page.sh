@@ -3,8 +3,10 @@
 #
 # Builds the page into FOLDER and writes HEADER, which tells
 # ngx_http_profiler_page.c what to embed. Without Node.js, or where npm can't
-# get the packages, it says so and HEADER says that there is no page; a page
-# that does not compile is an error. HEADER is written only if it changes.
+# get the packages, it says so: a page that FOLDER has stays, old as it is, and
+# page.stale beside it has it tried again; without one HEADER says that there is
+# none. A page that does not compile is an error. HEADER is written only if it
+# changes.
 # With -n first it builds nothing: HEADER says what FOLDER has, and so does the
 # script where that is nothing.
 
@@ -35,9 +37,14 @@ obstacle() {
     fi
 }
 
+has_page() {
+    [ -e "$folder/page.html" ] && [ -e "$folder/page.html.gz" ] &&
+        [ -e "$folder/page.csp" ]
+}
+
 # No path and no policy here has a double quote or a backslash in it.
 write_header() {
-    if [ -e "$folder/page.html.gz" ]; then
+    if has_page; then
         printf '#define NGX_HTTP_PROFILER_PAGE 1\n'
         printf '#define NGX_HTTP_PROFILER_PAGE_HTML "%s"\n' "$folder/page.html"
         printf '#define NGX_HTTP_PROFILER_PAGE_GZIP "%s"\n' "$folder/page.html.gz"
@@ -54,15 +61,21 @@ folder=$(cd "$folder" && pwd) || exit 1
 log=$folder/npm.log
 
 if [ -n "$build" ]; then
-    rm -f "$folder/page.html" "$folder/page.html.gz" "$folder/page.csp"
     why=$(obstacle)
-    [ -n "$why" ] || node "$web/build_page.mjs" "$folder" || exit 1
+    if [ -z "$why" ]; then
+        rm -f "$folder"/page.{html,html.gz,csp,stale}
+        node "$web/build_page.mjs" "$folder" || exit 1
+    elif has_page; then
+        touch "$folder/page.stale"
+    fi
 else
     why="'make web' has not built it"
 fi
 
-if [ ! -e "$folder/page.html.gz" ]; then
+if ! has_page; then
     echo "NOTE: no page at <endpoint>/ui: $why" >&2
+elif [ -n "$build" ] && [ -n "$why" ]; then
+    echo "NOTE: an old page at <endpoint>/ui, older than its sources: $why" >&2
 fi
 
 write_header > "$header.tmp" || exit 1

@@ -222,28 +222,74 @@ def test_a_module_without_the_page_says_so(nginx):
     assert nginx.get("/debug/pprof/heap").status == 200
 
 
+PAGE_FILES = ("page.html", "page.html.gz", "page.csp")
+
+
+class PageMaker:
+    """A copy of web/, with no program but those of a shell and what `programs`
+    gets."""
+
+    def __init__(self, folder):
+        self.web = folder / "web"
+        self.out = folder / "out"
+        self.header = folder / "page.h"
+        self.programs = folder / "bin"
+        shutil.copytree(WEB, self.web,
+                        ignore=shutil.ignore_patterns("node_modules"))
+        self.out.mkdir()
+        self.programs.mkdir()
+        for name in ("bash", "sh", "dirname", "mkdir", "rm", "cmp", "mv",
+                     "cat", "sha256sum", "touch"):
+            (self.programs / name).symlink_to(shutil.which(name))
+
+    def put(self, name, script):
+        (self.programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.programs / name).chmod(0o755)
+
+    def run(self):
+        """What it says."""
+        return subprocess.run(
+            ["bash", self.web / "make_page.sh", self.out, self.header],
+            env={"PATH": str(self.programs)}, capture_output=True, text=True,
+            check=True).stderr
+
+
+@pytest.fixture
+def page_maker(tmp_path):
+    return PageMaker(tmp_path)
+
+
 @pytest.mark.parametrize("missing", ["node", "packages"])
-def test_make_goes_on_without_node_or_packages(tmp_path, missing):
+def test_make_goes_on_without_node_or_packages(page_maker, missing):
     """make_page.sh where there is no Node.js, and where npm fails."""
-    web = tmp_path / "web"
-    shutil.copytree(WEB, web, ignore=shutil.ignore_patterns("node_modules"))
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name in ("bash", "sh", "dirname", "mkdir", "rm", "cmp", "mv", "cat",
-                 "sha256sum", "touch"):
-        (programs / name).symlink_to(shutil.which(name))
     if missing == "packages":
-        for name, status in (("node", 0), ("npm", 1)):
-            (programs / name).write_text(f"#!/bin/sh\nexit {status}\n")
-            (programs / name).chmod(0o755)
-    header = tmp_path / "page.h"
-    done = subprocess.run(
-        ["bash", web / "make_page.sh", tmp_path / "out", header],
-        env={"PATH": str(programs)}, capture_output=True, text=True,
-        check=True)
-    assert done.stderr.count("NOTE: no page at <endpoint>/ui: ") == 1
-    assert header.read_text() == "#define NGX_HTTP_PROFILER_PAGE 0\n"
-    assert not (tmp_path / "out" / "page.html").exists()
+        page_maker.put("node", "exit 0")
+        page_maker.put("npm", "exit 1")
+    assert page_maker.run().count("NOTE: no page at <endpoint>/ui: ") == 1
+    assert page_maker.header.read_text() \
+        == "#define NGX_HTTP_PROFILER_PAGE 0\n"
+    assert not (page_maker.out / "page.html").exists()
+
+
+def test_a_page_that_can_not_be_made_anew_stays(page_maker):
+    for name in PAGE_FILES:
+        (page_maker.out / name).write_text("old")
+    for _ in range(2):
+        assert "NOTE: an old page at <endpoint>/ui" in page_maker.run()
+        assert [(page_maker.out / name).read_text()
+                for name in PAGE_FILES] == ["old"] * 3
+        assert (page_maker.out / "page.stale").exists()
+        assert "_PAGE 1\n" in page_maker.header.read_text()
+    page_maker.put("npm", "mkdir -p node_modules")
+    page_maker.put("node", f'cd "$2" && for file in {" ".join(PAGE_FILES)}; '
+                           'do printf new > "$file"; done')
+    assert page_maker.run() == ""
+    assert {path.name: path.read_text() for path in page_maker.out.iterdir()
+            if path.name != "npm.log"} == dict.fromkeys(PAGE_FILES, "new")
+    # Half a page is none.
+    (page_maker.programs / "node").unlink()
+    (page_maker.out / "page.csp").unlink()
+    assert "NOTE: no page at" in page_maker.run()
 
 
 # the report
