@@ -109,7 +109,10 @@ function sourceSelect(context: Context, name: SideName): TemplateResult {
         <select class="source" aria-label=${`Profile ${name.toUpperCase()}`}
             @change=${(event: Event) => {
                 const box = event.target as HTMLSelectElement;
-                actions.choose(name, box.value);
+                const chosen = box.value;
+                /* shows what is drawn, also where nothing comes of the choice */
+                box.value = source;
+                actions.choose(name, chosen);
             }}>
             ${source === "" || stale ? option(source, "Choose a profile") : nothing}
             ${group("Recorded", recordings.list.map(

@@ -476,6 +476,22 @@ test("two files that are opened are compared", async () => {
     });
 });
 
+test("a file that is not chosen leaves the choice as it was", async () => {
+    await withPage(`${REPORT_URL}#a=inside:1`, {}, async page => {
+        const source = page.getByLabel("Profile A");
+        for (let i = 0; i < 2; i++) {
+            const chooser = page.waitForEvent("filechooser");
+            await source.selectOption("file");
+            /* cancelled, as nobody answers it */
+            await chooser;
+            assert.equal(await source.inputValue(), "inside:1");
+        }
+        await source.selectOption("inside:2");
+        assert.equal((await state(page)).get("a"), "inside:2");
+        assert.equal(await source.inputValue(), "inside:2");
+    });
+});
+
 test("files that are dropped are opened", async () => {
     await withPage(PAGE_URL, {}, async page => {
         await page.getByRole("button", { name: "choose a file" }).waitFor();
