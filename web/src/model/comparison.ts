@@ -144,7 +144,9 @@ export function* comparedFunctions(comparison: Comparison): Steps<ComparedFuncti
 
 export interface Headline {
     /* what changed most, or undefined if nothing did beyond chance */
-    readonly function?: { readonly name: string; readonly self: Difference };
+    readonly function?: {
+        readonly frame: number; readonly name: string; readonly self: Difference;
+    };
     readonly whole: Difference;
 }
 
@@ -157,7 +159,8 @@ export function headline(comparison: Comparison, functions: ComparedFunction[],
     if (top === undefined) {
         return { whole };
     }
-    return { function: { name: frames.frames[top.frame]!.name, self: top.self }, whole };
+    const { frame, self } = top;
+    return { function: { frame, name: frames.frames[frame]!.name, self }, whole };
 }
 
 /* "[lost]", "[truncated]": what the profiler says of itself, no function. */

@@ -11,6 +11,9 @@ import type { Context } from "./page_context";
 import { FlameCanvas, type Picture } from "./flame_canvas";
 import { differencePaint, framePaint, type Paint } from "./flame_colours";
 
+/* Functions in the list of the sandwich; all can be typed. */
+const OFFERED = 1000;
+
 export class FlameViews {
     private context!: Context;
     private readonly canvases = new Map<Direction, FlameCanvas>();
@@ -51,8 +54,8 @@ export class FlameViews {
                 <label class="pick">Function
                     <input list="functions" .value=${name} spellcheck="false"
                         @change=${(event: Event) => this.pick(event)}>
-                    <datalist id="functions">${this.names().map(other =>
-                        html`<option value=${other}></option>`)}</datalist>
+                    <datalist id="functions">${[...this.offered().keys()].slice(0, OFFERED)
+                        .map(text => html`<option value=${text}></option>`)}</datalist>
                     <span class="library">${library}</span>
                 </label>
                 ${legend(context)}
@@ -63,21 +66,23 @@ export class FlameViews {
             </div>`;
     }
 
-    private names(): string[] {
-        const { model, main } = this.context;
-        const { total } = model.functions(main!);
-        return model.frames.frames.filter((_, frame) => (total[frame] ?? 0) !== 0)
-            .map(frame => frame.name).slice(0, 1000);
+    private offered(): ReadonlyMap<string, number> {
+        const { model, main, comparison } = this.context;
+        return model.offered(main!, comparison);
     }
 
+    /* A name alone is the first function of that name. */
     private pick(event: Event): void {
         const { model, actions } = this.context;
         const wanted = (event.target as HTMLInputElement).value;
-        const found = model.frames.frames.find(frame => frame.name === wanted);
+        const offered = this.offered();
+        const found = offered.get(wanted)
+            ?? [...offered.values()].find(frame => model.frame(frame).name === wanted);
         if (found === undefined) {
-            actions.say(`No function is called ${wanted}`);
+            actions.say(`No function here is called ${wanted}`);
         } else {
-            actions.set({ focus: focusKey(found.library, found.name), zoom: [] });
+            const { library, name } = model.frame(found);
+            actions.set({ focus: focusKey(library, name), zoom: [] });
         }
     }
 

@@ -200,12 +200,11 @@ export function headlineView(context: Context): TemplateResult | typeof nothing 
     }
     const found = headline(comparison, [...compared], model.frames);
     const { before, name, after } = sentence(comparison, found);
-    const changed = compared.find(({ frame }) => model.frame(frame).name === name);
     return html`
         <section class="headline" aria-label="What changed">
-            <p>${before}${name === "" ? nothing : html`
+            <p>${before}${found.function === undefined || name === "" ? nothing : html`
                 <button type="button" class="function" @click=${() =>
-                    changed && actions.toSandwich(changed.frame)}>${name}</button>`}${after}</p>
+                    actions.toSandwich(found.function!.frame)}>${name}</button>`}${after}</p>
             <label class="basis">compare
                 <select @change=${(event: Event) => actions.set({
                     basis: (event.target as HTMLSelectElement).value as typeof BASES[number] })}>

@@ -133,6 +133,26 @@ export class PageModel {
         return best;
     }
 
+    /* The functions of what is shown, those that changed most first, by a text
+       that is each one's own: its name, with its library where another has it, too. */
+    offered(a: Selection, comparison: Comparison | null): ReadonlyMap<string, number> {
+        return finish(this.keep("offered", [a, comparison], () => step(() => {
+            const shown = comparison === null
+                ? [...this.functions(a).total.keys()].filter(frame =>
+                    this.functions(a).total[frame] !== 0)
+                : this.compared(comparison).map(({ frame }) => frame);
+            const times = new Map<string, number>();
+            for (const { name } of shown.map(frame => this.frame(frame))) {
+                times.set(name, (times.get(name) ?? 0) + 1);
+            }
+            return new Map(shown.map(frame => {
+                const { name, library } = this.frame(frame);
+                return [times.get(name) === 1 ? name : `${name}  (${library || "no library"})`,
+                        frame];
+            }));
+        })));
+    }
+
     functions(selection: Selection): FunctionValues {
         return finish(this.functionSteps(selection));
     }

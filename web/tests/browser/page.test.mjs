@@ -70,7 +70,16 @@ test("the table has self and total of both, sorted by the difference", async () 
         assert.equal(await page.locator("th[aria-sort=descending]").innerText(), "Self B");
         await page.locator(".functions").getByRole("button", { name: "bubble_sort" }).click();
         assert.equal((await state(page)).get("view"), "sandwich");
-        assert.equal(await page.locator("input[list=functions]").inputValue(), "bubble_sort");
+        const picked = page.locator("input[list=functions]");
+        assert.equal(await picked.inputValue(), "bubble_sort");
+        /* and any other of either side */
+        const offered = await page.locator("#functions option").evaluateAll(options =>
+            options.map(option => option.value));
+        assert.ok(offered.includes("bubble_sort") && offered.includes("qsort_values"));
+        await picked.fill("qsort_values");
+        await picked.press("Enter");
+        assert.match((await state(page)).get("focus"), /\tqsort_values$/);
+        assert.equal(await picked.inputValue(), "qsort_values");
     });
 });
 

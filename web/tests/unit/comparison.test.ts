@@ -23,7 +23,7 @@ function compared(a: Record<string, number>, b: Record<string, number>, basis: B
     const of = (name: string) =>
         functions.find(f => frames.frames[f.frame]!.name === name)!;
     const { before, name, after } = sentence(comparison, found);
-    return { of, found, text: before + name + after };
+    return { of, found, frames, text: before + name + after };
 }
 
 test("per request: as many samples of ten times the requests are ten times less", () => {
@@ -241,6 +241,13 @@ function heaps(a: Record<string, [number, number]>, b: Record<string, [number, n
         functions.find(f => frames.frames[f.frame]!.name === name)!.self.verdict;
     return { verdictOf, found: headline(comparison, functions, frames) };
 }
+
+test("what changed most is one function, whatever others are called", () => {
+    const { found, frames } = compared({ "a.so:f": 900, "b.so:f": 100 },
+                                       { "a.so:f": 900, "b.so:f": 9000 }, "request", [100, 100]);
+    assert.deepEqual(frames.frames[found.function!.frame],
+                     { name: "f", library: "b.so", file: "" });
+});
 
 test("as many objects of ten times the bytes are more", () => {
     const { verdictOf, found } = heaps({ f: [100, 4e6], same: [100, 4e6] },

@@ -46,6 +46,27 @@ test("each frame can be zoomed to, and brought back by its names", async () => {
     assert.deepEqual(model.zoomOf(tree, model.resolve(tree, ["main", "none", "x"])), ["main"]);
 });
 
+test("the sandwich offers the functions of both sides, each by a text of its own", async () => {
+    const { model, recordings, state } = await opened(
+        STACKS, [{ stack: "nginx:main;b.so:new", values: [50, 50] },
+                 { stack: "nginx:main;b.so:init", values: [5, 5] }],
+        [{ stack: "other", values: [1, 1] }]);
+    const [a, b] = (["a", "b"] as const).map(side => model.side(side, state, recordings).selection);
+    const offered = (...sides: Parameters<typeof model.offered>) =>
+        [...model.offered(...sides)].map(([text, frame]) => {
+            const { library, name } = model.frame(frame);
+            assert.equal(model.frames.find(name, library), frame);
+            return `${text} = ${library}:${name}`;
+        }).sort();
+    const alone = ["init  (a.so) = a.so:init", "init  (b.so) = b.so:init", "last = :last",
+                   "leaf = :leaf", "main = nginx:main"];
+    assert.deepEqual(offered(a!, null), alone);
+    const comparison = model.comparison(state, a!, b!)!;
+    assert.equal([...model.offered(a!, comparison).keys()][0], "new");
+    assert.deepEqual(offered(a!, comparison).filter(text => !alone.includes(text)),
+                     ["new = b.so:new"]);
+});
+
 test("what is shown is computed in steps, once", async () => {
     const more = STACKS.map(sample => ({ ...sample, values: [2, 2] }));
     const { model, recordings, state } = await opened(STACKS, more);
