@@ -23,7 +23,7 @@ const DARK_TEXT = "#14171c";
 const LIGHT_TEXT = "#ffffff";
 
 /* The last is of what is gone or new alone: it is what should be seen first. */
-const LESS = ["#d3e3f4", "#9dc6ec", "#4f97d6", "#1c67ad"];
+const LESS = ["#c2e0ff", "#8fbdea", "#4f97d6", "#1c67ad"];
 const MORE = ["#fbe5cf", "#f6c288", "#ea8f37", "#b85500"];
 const SAME = { light: "#d5d8dd", dark: "#565d68" };
 
