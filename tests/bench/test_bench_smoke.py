@@ -138,6 +138,7 @@ def test_page(built):
     ]
     for cell in result["cells"]:
         assert len(cell["draw_ms"]) == len(cell["zoom_ms"]) == 1
+        assert len(cell["search_ms"]) == 1 and cell["search_ms"][0] > 0
         assert cell["draw_ms"][0] > 0
     assert "us/stack" in output
 

@@ -5,9 +5,9 @@
  *
  * prints a JSON list, for each number of stacks and what is shown the
  * milliseconds of each run from the bytes of the files to the graph on the
- * screen, and the longest task of that and of ten zooms: what the thread computed
- * in it, and what the clock said, which is more where others want the processor,
- * too. bench/page runs it.
+ * screen, and the longest task of that, of ten zooms and of searches: what the
+ * thread computed in it, and what the clock said, which is more where others want
+ * the processor, too. bench/page runs it.
  */
 
 import { pathToFileURL } from "node:url";
@@ -64,8 +64,11 @@ function profileOf(stacks, seed) {
     }).encode());
 }
 
-/* In the page: drops the files, waits for the graph on the screen, zooms. */
-async function measure(files) {
+/* A text, an expression, and one that is as slow as the page lets any be. */
+const SEARCHES = ["number_1", "/number_[12].*5$/", "/[a-z].{0,140}[^ -~]/"];
+
+/* In the page: drops the files, waits for the graph on the screen, zooms, searches. */
+async function measure([files, searches]) {
     const shown = () => new Promise(resolve =>
         requestAnimationFrame(() => setTimeout(resolve)));
     const dataTransfer = new DataTransfer();
@@ -97,7 +100,20 @@ async function measure(files) {
             await shown();
         } while (!drawn());
     }
-    return { draw, zoomed: new URLSearchParams(location.hash.slice(1)).getAll("zoom").length };
+    const input = document.querySelector("#search");
+    const matched = document.querySelector(".matched");
+    const said = [];
+    for (const query of searches.flatMap(text => [text, ""])) {
+        performance.mark("search");
+        input.value = query;
+        input.dispatchEvent(new InputEvent("input", { bubbles: true }));
+        do {
+            await shown();
+        } while ((matched.textContent === "") !== (query === "") || !drawn());
+        said.push(matched.textContent);
+    }
+    return { draw, said,
+             zoomed: new URLSearchParams(location.hash.slice(1)).getAll("zoom").length };
 }
 
 /* The trace of what body() does, as events of Chromium's. */
@@ -116,26 +132,29 @@ async function traced(page, body) {
     return { result, events };
 }
 
-/* Milliseconds of the longest tasks from the drop to the first zoom, and of those
-   after it, by the thread's clock and by the wall's. */
+/* The parts of a run, by the mark that each begins with. */
+const PARTS = { load_task: "drop", zoom: "zoom", search: "search" };
+
+/* Milliseconds of the longest task of each part, by the thread's clock and by the
+   wall's. */
 function longestTasks(events) {
     const marks = name => events.filter(event =>
         event.name === name && event.cat === "blink.user_timing");
     const [drop] = marks("drop");
-    const zooms = marks("zoom");
-    const zoomed = Math.min(...zooms.map(({ ts }) => ts));
-    const tasks = events.filter(({ name, ph, pid, tid, ts, dur }) => name.endsWith("RunTask")
-        && ph === "X" && pid === drop.pid && tid === drop.tid && ts + dur > drop.ts);
-    const zooming = tasks.filter(({ ts, dur }) => ts + dur > zoomed);
-    const loading = tasks.filter(task => !zooming.includes(task));
-    if (zooming.length < zooms.length || loading.length === 0) {
-        throw new Error("the trace has too few tasks");
-    }
-    const longest = (some, field) => Math.max(...some.map(task => task[field] ?? 0)) / 1000;
-    return {
-        load_task_ms: longest(loading, "tdur"), load_task_wall_ms: longest(loading, "dur"),
-        zoom_ms: longest(zooming, "tdur"), zoom_wall_ms: longest(zooming, "dur"),
-    };
+    const begins = Object.values(PARTS).map(mark => Math.min(...marks(mark).map(({ ts }) => ts)));
+    const tasks = events.filter(({ name, ph, pid, tid }) => name.endsWith("RunTask")
+        && ph === "X" && pid === drop.pid && tid === drop.tid);
+    const found = Object.entries(PARTS).flatMap(([part, mark], i) => {
+        /* the task that a mark is in is of the part that it begins */
+        const own = tasks.filter(({ ts, dur }) => ts + dur > begins[i]
+            && !(ts + dur > (begins[i + 1] ?? Infinity)));
+        if (own.length < marks(mark).length) {
+            throw new Error("the trace has too few tasks");
+        }
+        const longest = field => Math.max(...own.map(task => task[field] ?? 0)) / 1000;
+        return [[`${part}_ms`, longest("tdur")], [`${part}_wall_ms`, longest("dur")]];
+    });
+    return Object.fromEntries(found);
 }
 
 const [page, runs, ...sizes] = process.argv.slice(2);
@@ -146,14 +165,14 @@ try {
         const files = [profileOf(stacks, 1), profileOf(stacks, 2)].map(f => f.toString("base64"));
         for (const [shows, given] of [["flame graph", files.slice(0, 1)], ["comparison", files]]) {
             const cell = { stacks, shows, draw_ms: [], load_task_ms: [], load_task_wall_ms: [],
-                           zoom_ms: [], zoom_wall_ms: [] };
+                           zoom_ms: [], zoom_wall_ms: [], search_ms: [], search_wall_ms: [] };
             for (let run = 0; run < Number(runs); run++) {
                 const opened = await open(browser, pathToFileURL(page).href);
                 const { result, events } = await traced(opened.page, () =>
-                    opened.page.evaluate(measure, given));
-                const { draw, zoomed } = result;
-                if (opened.problems.length > 0 || zoomed < 1) {
-                    throw new Error(`the page does not work: ${opened.problems}`);
+                    opened.page.evaluate(measure, [given, SEARCHES]));
+                const { draw, zoomed, said } = result;
+                if (opened.problems.length > 0 || zoomed < 1 || !said[0].includes("matched")) {
+                    throw new Error(`the page does not work: ${opened.problems} ${said}`);
                 }
                 cell.draw_ms.push(draw);
                 for (const [name, longest] of Object.entries(longestTasks(events))) {
