@@ -33,7 +33,9 @@ nudge_main(void *data)
 
     while (!atomic_load(&nudge->ended)) {
         /* to wake up is all there is to do; or it is a signal of ours */
-        (void) read(nudge->timer_fd, &expired, sizeof(expired));
+        if (read(nudge->timer_fd, &expired, sizeof(expired)) < 0) {
+            continue;
+        }
     }
 
     thread_context_leave(nudge->nprof);
