@@ -246,10 +246,11 @@ Test(cpu_jitter, a_blocked_thread_gets_no_signal)
     (void) look_for(1000000000, slot);
     thread_end(thread);
 
-    /* it runs for some microseconds ten times a second */
+    /* it runs for some microseconds ten times a second; where it comes to that
+       less often, the process is still, and looked at less often, too */
     cr_assert_leq(atomic_load(&slot->taken), 2);
     cr_assert_leq(atomic_load(&interrupted), 1);
-    cr_assert_gt(jitter.looks, 20);
+    cr_assert_gt(jitter.looks, 10);
 }
 
 
