@@ -33,9 +33,7 @@ nudge_main(void *data)
 
     while (!atomic_load(&nudge->ended)) {
         /* to wake up is all there is to do; or it is a signal of ours */
-        if (read(nudge->timer_fd, &expired, sizeof(expired)) < 0) {
-            continue;
-        }
+        (void) !read(nudge->timer_fd, &expired, sizeof(expired));
     }
 
     thread_context_leave(nudge->nprof);
