@@ -89,8 +89,8 @@ int64_t cpu_jitter_due(const struct cpu_jitter *jitter);
 void cpu_jitter_look(struct cpu_jitter *jitter, struct thread_list *list);
 
 /*
- * Takes a thread in: from now on it is looked at. Its CPU time before is not
- * seen. Returns 0 or -ESRCH. The thread that gives out the slot.
+ * Takes a thread in: from now on it is looked at. Its CPU time before,
+ * slot->cpu_ns, is not seen. Returns 0 or -ESRCH. The thread that gives out the slot.
  */
 int cpu_jitter_attach(struct thread_slot *slot);
 

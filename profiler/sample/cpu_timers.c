@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "../nprof_clock.h"
+#include "../random_below.h"
 #include "cpu_timers.h"
 #include "signal_handler.h"
 #include "signal_setup.h"
@@ -40,11 +40,7 @@ cpu_timer_start(struct thread_slot *slot, uint64_t period_ns)
 
     slot->has_timer = true;
 
-    if (getrandom(&first, sizeof(first), GRND_NONBLOCK) != sizeof(first)) {
-        first = (uint64_t) slot->tid * 0x9e3779b97f4a7c15ull;
-    }
-
-    first = first % period_ns + 1;
+    first = 1 + random_below(period_ns, (uint64_t) slot->tid);
 
     spec.it_interval.tv_sec = (time_t) (period_ns / 1000000000u);
     spec.it_interval.tv_nsec = (long) (period_ns % 1000000000u);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../random_below.h"
 #include "blocked_stack.h"
 #include "cpu_jitter.h"
 #include "cpu_timers.h"
@@ -198,6 +199,8 @@ thread_list_scan(struct thread_list *list,
             }
         }
     }
+
+    list->all_known = n == 0 && list->unsampled == 0;
 }
 
 
@@ -307,22 +310,47 @@ ring_size(const struct thread_slot *slot)
 }
 
 
+/*
+ * What a thread had run when it was found. Part of a period is one with that
+ * probability: the many threads of which it is all that they ran count, too.
+ */
+static void
+thread_slot_lose_past(struct thread_slot *slot, uint64_t period_ns)
+{
+    uint64_t part;
+
+    part = random_below(period_ns, (uint64_t) slot->tid);
+    atomic_fetch_add_explicit(&slot->lost_expiries,
+                              ((uint64_t) slot->cpu_ns + part) / period_ns,
+                              memory_order_relaxed);
+}
+
+
 /* The thread that looks, and can't at itself, has a timer. */
 static int
 thread_slot_engage(struct thread_list *list, struct thread_slot *slot)
 {
+    int rc;
+
     if (list->period_ns == 0) {
         return 0;
     }
 
     if (!list->jitter || slot->tid == list->looker) {
-        return cpu_timer_start(slot, list->period_ns);
+        slot->cpu_ns = thread_cpu_ns(slot);
+        rc = cpu_timer_start(slot, list->period_ns);
+
+    } else {
+        slot->schedstat_fd = thread_file_open(list, slot->tid, "schedstat");
+        rc = slot->schedstat_fd < 0 ? slot->schedstat_fd
+                                    : cpu_jitter_attach(slot);
     }
 
-    slot->schedstat_fd = thread_file_open(list, slot->tid, "schedstat");
+    if (rc == 0 && list->all_known && slot->cpu_ns > 0) {
+        thread_slot_lose_past(slot, list->period_ns);
+    }
 
-    return slot->schedstat_fd < 0 ? slot->schedstat_fd
-                                  : cpu_jitter_attach(slot);
+    return rc;
 }
 
 

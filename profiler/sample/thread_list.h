@@ -45,6 +45,10 @@ struct thread_list {
     /* The slots from here on were never used; protected by lock. */
     size_t n_slots;
 
+    /* Whether all threads of the last scan have a slot: one that has none yet
+       came after it. */
+    bool all_known;
+
     /* Threads that are sampled; those without slot, ring or timer, and the last
        errno. */
     uint32_t sampled;
@@ -63,7 +67,8 @@ int thread_list_open(struct thread_list *list, uint64_t period_ns);
 void thread_list_close(struct thread_list *list);
 
 /*
- * Takes new threads in. before_reuse is called for the slot of each thread
+ * Takes new threads in. What one has run since the scan before, in which it was
+ * not there, is lost. before_reuse is called for the slot of each thread
  * that is gone, before the slot is given back: its ring may still hold samples.
  */
 void thread_list_scan(struct thread_list *list,

@@ -120,8 +120,8 @@ struct thread_slot {
        if its id is used again. */
     int proc_fd;
 
-    /* Its CPU clock at the last look of the "jitter" engine, nanoseconds; the
-       looker's. */
+    /* Its CPU clock as it was taken in, nanoseconds; from then on the looker's:
+       at the last look of the "jitter" engine. */
     int64_t cpu_ns;
 
     char name[THREAD_NAME_MAX];

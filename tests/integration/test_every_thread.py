@@ -79,10 +79,11 @@ def test_pool_thread_that_burns(nginx, blocking):
 
 def test_thread_that_comes_later(nginx, blocking):
     """Of a worker's threads those that came after the profiler are found by
-    its next look at the list of threads."""
+    its next look at the list of threads, and what they ran before is lost, but
+    not forgotten."""
     start(nginx, blocking)
     time.sleep(0.1)
     spent, profile = burn_in_pool(nginx)
     seen = by_thread(profile)["nginx"]
-    assert spent - 1.2e9 - 2 * IDLE_GAP_NS < seen, (seen, spent)
+    assert spent - tolerance(spent) - 2 * IDLE_GAP_NS < seen, (seen, spent)
     assert seen < 1.05 * spent + 4 * IDLE_GAP_NS, (seen, spent)

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -96,6 +97,24 @@ struct waiting_thread {
 };
 
 
+/* What threads that are started run before they wait, CPU nanoseconds. */
+static int64_t waiting_burns_ns;
+
+static volatile uint64_t sink;
+
+
+/* Burns CPU time of this thread. */
+static void
+burn(int64_t nanoseconds)
+{
+    int64_t end = clock_ns(CLOCK_THREAD_CPUTIME_ID) + nanoseconds;
+
+    while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < end) {
+        sink += sink * 3;
+    }
+}
+
+
 static void *
 wait_for_byte(void *data)
 {
@@ -106,6 +125,7 @@ wait_for_byte(void *data)
         pthread_setname_np(pthread_self(), waiting->name);
     }
 
+    burn(waiting_burns_ns);
     atomic_store(&waiting->tid, (pid_t) syscall(SYS_gettid));
 
     /* ends with an error where the other end is closed */
@@ -307,21 +327,6 @@ Test(thread_list, threads_that_come_and_go_leave_nothing)
 }
 
 
-static volatile uint64_t sink;
-
-
-/* Burns CPU time of this thread. */
-static void
-burn(int64_t nanoseconds)
-{
-    int64_t end = clock_ns(CLOCK_THREAD_CPUTIME_ID) + nanoseconds;
-
-    while (clock_ns(CLOCK_THREAD_CPUTIME_ID) < end) {
-        sink += sink * 3;
-    }
-}
-
-
 static void *
 burn_blocked(void *data)
 {
@@ -443,4 +448,117 @@ Test(thread_list, a_sample_without_bounds_tells_where_the_stack_is)
     cr_expect_eq(slot->stack_hi, hi);
     sample_ring_release(&slot->ring);
     waiting_end(&one, fds[1]);
+}
+
+
+/* What the slot's thread, which waits now, ran before it was found. */
+static void
+expect_past_lost(struct thread_slot *slot)
+{
+    uint64_t lost, ran;
+
+    ran = (uint64_t) clock_ns(THREAD_CPU_CLOCK(slot->tid)) / PERIOD_NS;
+    lost = atomic_load(&slot->lost_expiries);
+    cr_expect_geq(lost, ran);
+    cr_expect_leq(lost, ran + 1);
+}
+
+
+static void
+list_reopen(bool jitter)
+{
+    thread_list_close(&sampled_list);
+    cr_assert_eq(thread_list_open(&sampled_list, PERIOD_NS), 0);
+    sampled_list.jitter = jitter;
+    /* the timers' expiries are not what this is about */
+    atomic_store(&signal_state.active, false);
+}
+
+
+/* What a thread ran before a scan found it is lost, not forgotten; but for
+   what was there before the first scan. */
+Test(thread_list, the_past_of_a_thread_that_came_is_lost)
+{
+    int                   fds[2], jitter;
+    struct waiting_thread first, later;
+
+    cr_assert_eq(pipe(fds), 0);
+    waiting_burns_ns = 3 * PERIOD_NS + PERIOD_NS / 2;
+    waiting_start(&first, fds[0], NULL);
+
+    for (jitter = 0; jitter < 2; jitter++) {
+        list_reopen(jitter);
+        scan();
+        cr_expect_eq(atomic_load(&slot_of(first.tid)->lost_expiries), 0);
+
+        waiting_start(&later, fds[0], NULL);
+        scan();
+        expect_past_lost(slot_of(later.tid));
+        scan();
+        expect_past_lost(slot_of(later.tid));
+        pthread_cancel(later.thread);
+        pthread_join(later.thread, NULL);
+        wait_until_gone(later.tid);
+    }
+}
+
+
+/* Threads that run less than a period are as much in sum as they ran. */
+Test(thread_list, parts_of_a_period_are_lost_with_their_probability)
+{
+    int                   fds[2];
+    double                periods = 0, lost = 0;
+    unsigned              i;
+    struct thread_slot   *slot;
+    struct waiting_thread crowd[CROWD];
+
+    cr_assert_eq(pipe(fds), 0);
+    list_reopen(true);
+    scan();
+    sampled_list.period_ns = PERIOD_NS / 20;
+    waiting_burns_ns = PERIOD_NS / 40;
+
+    for (i = 0; i < THREAD_SLOTS - before; i++) {
+        waiting_start(&crowd[i], fds[0], NULL);
+    }
+
+    scan();
+
+    for (i = 0; i < THREAD_SLOTS - before; i++) {
+        slot = slot_of(crowd[i].tid);
+        periods += (double) clock_ns(THREAD_CPU_CLOCK(slot->tid))
+                   / (double) sampled_list.period_ns;
+        lost += (double) atomic_load(&slot->lost_expiries);
+    }
+
+    /* each is off by a half at most; six standard deviations of that */
+    cr_expect_lt(fabs(lost - periods), 6 * 0.5 * sqrt(CROWD), "%.1f of %.1f",
+                 lost, periods);
+    cr_expect_gt(periods, (THREAD_SLOTS - before) / 2);
+}
+
+
+/* One that found no slot was there before: nobody knows when it ran. */
+Test(thread_list, what_has_waited_for_a_slot_has_no_past)
+{
+    int                   fds[2];
+    struct rlimit         limits, none = {0, 0};
+    struct waiting_thread one;
+
+    cr_assert_eq(pipe(fds), 0);
+    list_reopen(false);
+    scan();
+    cr_assert_eq(getrlimit(RLIMIT_SIGPENDING, &limits), 0);
+    none.rlim_max = limits.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+
+    waiting_burns_ns = 3 * PERIOD_NS;
+    waiting_start(&one, fds[0], NULL);
+    scan();
+    cr_assert_eq(sampled_list.unsampled, 1);
+
+    cr_assert_eq(setrlimit(RLIMIT_SIGPENDING, &limits), 0);
+    scan();
+    cr_assert_not_null(slot_of(one.tid));
+    cr_expect_eq(atomic_load(&slot_of(one.tid)->lost_expiries), 0);
 }
