@@ -349,7 +349,8 @@ stack_max(const struct sample_ring *ring)
  * C library keeps it at the top of the stack, and what the mapping has above
  * belongs to others, who may unmap it. Where SP is on none of the two (a new
  * thread, an alternate stack, a fiber), its neighbours may be unmapped at any
- * time, and nothing is certain to be there but the page that SP is in.
+ * time, and nothing is certain to be there but the page that SP is in; where
+ * that begins at SP, the stack may end there, and the page be another's.
  */
 static uint64_t
 stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t tp,
@@ -372,7 +373,7 @@ stack_range(const struct thread_slot *slot, uint64_t sp, uint64_t tp,
 
     } else {
         lo = sp & ~(uint64_t) (PAGE_SIZE - 1);
-        hi = lo + PAGE_SIZE;
+        hi = sp == lo ? sp : lo + PAGE_SIZE;
         *flags |= SAMPLE_NO_BOUNDS;
     }
 

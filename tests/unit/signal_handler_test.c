@@ -406,6 +406,65 @@ Test(signal_handler, a_small_alternate_stack_has_room_for_it)
 }
 
 
+/* Sends this thread the signal, from where SP is sp. */
+static void
+signal_at(uint64_t sp, siginfo_t *info)
+{
+    long                result = SYS_rt_tgsigqueueinfo;
+    const long          pid = getpid(), tid = gettid();
+    register siginfo_t *data __asm__("r10") = info;
+
+    __asm__ volatile("mov %%rsp, %%r12\n\t"
+                     "mov %[sp], %%rsp\n\t"
+                     "syscall\n\t"
+                     "mov %%r12, %%rsp"
+                     : "+a"(result)
+                     : [sp] "r"(sp), "D"(pid), "S"(tid), "d"((long) SIGPROF),
+                       "r"(data)
+                     : "rcx", "r11", "r12", "memory");
+    cr_assert_eq(result, 0);
+}
+
+
+/*
+ * A stack that nobody knows, with nothing mapped above: of its last words what
+ * there is is taken, and nothing where SP is at its very end.
+ */
+Test(signal_handler, nothing_is_read_above_an_unknown_stack)
+{
+    char                       *room;
+    uint64_t                    top, sp;
+    siginfo_t                   info;
+    const struct sample_record *record;
+    struct thread_slot         *slot = own_slot();
+
+    memset(&info, 0, sizeof(info));
+    info.si_code = SI_TIMER;
+    info.si_value.sival_ptr = signal_cookie_of(slot);
+
+    room = mmap(NULL, 1 << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(room, MAP_FAILED);
+    cr_assert_eq(mprotect(room, 1 << 19, PROT_READ | PROT_WRITE), 0);
+    top = (uint64_t) (uintptr_t) room + (1 << 19);
+
+    for (sp = top - 24; sp <= top; sp += 8) {
+        signal_at(sp, &info);
+        record = sample_ring_peek(&slot->ring, sample_ring_end(&slot->ring));
+        cr_assert_not_null(record);
+        cr_expect(record->flags & SAMPLE_NO_BOUNDS);
+        cr_expect_eq(record->registers[SAMPLE_REG_RSP], sp);
+        cr_expect_eq(record->stack_size,
+                     sp == top ? 0 : top - sp + SAMPLE_RED_ZONE);
+
+        /* and such a one can be unwound */
+        stack_unwind(sampled_unwinder, record, true, &sampled_stack);
+        cr_expect_geq(sampled_stack.n_frames, 1);
+        cr_expect_not(sampled_stack.complete);
+        sample_ring_release(&slot->ring);
+    }
+}
+
+
 TestSuite(signal_choice, .timeout = 10);
 
 
