@@ -7,11 +7,13 @@
 #include "symbol_fixture.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <sys/mman.h>
 #include <time.h>
 
 #include "symbolize/debug_sections.h"
 #include "symbolize/dwarf_lines.h"
+#include "symbolize/symbolizer.h"
 
 
 #define ADDRESSES 1000
@@ -128,6 +130,23 @@ open_lines(const char *path)
 }
 
 
+/* Draws addresses in .text, and asks addr2line for them. */
+static void
+ask_at_random(const char *path, uint64_t *addresses)
+{
+    size_t   i;
+    uint64_t start, size, state = 5;
+
+    fixture_text(path, &start, &size);
+
+    for (i = 0; i < ADDRESSES; i++) {
+        addresses[i] = start + fixture_random(&state) % size;
+    }
+
+    ask_addr2line(path, addresses, ADDRESSES);
+}
+
+
 /*
  * Returns how many answers name another file than addr2line. bfd gives lines
  * of an #include'd body the name of the including file, so that count may be
@@ -139,16 +158,11 @@ compare_with_addr2line(const char *path)
     char                file[600];
     size_t              i;
     unsigned            j, n, other_file = 0, known = 0;
-    uint64_t            start, size, state = 5, addresses[ADDRESSES];
+    uint64_t            addresses[ADDRESSES];
     struct dwarf_frame  frames[DWARF_LINES_MAX_FRAMES];
     struct dwarf_lines *lines = open_lines(path);
 
-    fixture_text(path, &start, &size);
-    for (i = 0; i < ADDRESSES; i++) {
-        addresses[i] = start + fixture_random(&state) % size;
-    }
-
-    ask_addr2line(path, addresses, ADDRESSES);
+    ask_at_random(path, addresses);
 
     for (i = 0; i < ADDRESSES; i++) {
         n = dwarf_lines_find(lines, addresses[i], frames);
@@ -202,6 +216,108 @@ Test(dwarf_lines, our_code_is_as_addr2line_has_it, .init = fixture_setup,
     cr_expect_eq(
         compare_with_addr2line(fixture_compile("c++", "mangled_names.cc", "")),
         0);
+}
+
+
+/* Whether the names are of one function: the file's may have what the compiler
+   appended to it (".part.0"). */
+static bool
+same_function(const char *system_name, const char *dwarf)
+{
+    size_t len = strlen(dwarf);
+
+    return strncmp(system_name, dwarf, len) == 0
+           && (system_name[len] == '\0' || system_name[len] == '.');
+}
+
+
+/* Whether it is the name of this very address: it is in no function, by symbols
+   and unwind data. The padding after one is, which has its last line. */
+static bool
+in_no_function(const char *name, const char *path, uint64_t address)
+{
+    char expected[300];
+
+    snprintf(expected, sizeof(expected), "%s+%#lx", strrchr(path, '/') + 1,
+             address);
+
+    return strcmp(name, expected) == 0;
+}
+
+
+/* The outermost function, which comes from the symbol table, and the lines of
+   all are addr2line's, as a profile has them. */
+static void
+compare_resolved(const char *path)
+{
+    size_t                     i, j;
+    unsigned                   named = 0;
+    uint64_t                   addresses[ADDRESSES];
+    struct places             *places;
+    struct symbolizer         *symbolizer = symbolizer_create(NULL);
+    struct module_identity     module = fixture_identity(path);
+    const struct symbol_lines *lines;
+
+    ask_at_random(path, addresses);
+
+    for (i = 0; i < ADDRESSES; i++) {
+        cr_assert_eq(
+            symbolizer_resolve(symbolizer, &module, addresses[i], &lines), 0);
+        places = &oracle[i];
+
+        /* the C run-time's: addr2line takes the nearest symbol there */
+        if (places->places[0].line == 0) {
+            continue;
+        }
+
+        if (lines->named == 0
+            && in_no_function(lines->lines[lines->n - 1].function, path,
+                              addresses[i])) {
+            continue;
+        }
+
+        named++;
+        cr_assert_eq(lines->n, places->n, "%s %#lx", path, addresses[i]);
+        cr_expect(same_function(lines->lines[lines->n - 1].system_name,
+                                places->places[places->n - 1].function),
+                  "%s %#lx: %s, not %s", path, addresses[i],
+                  lines->lines[lines->n - 1].system_name,
+                  places->places[places->n - 1].function);
+
+        for (j = 0; j < lines->n; j++) {
+            cr_expect_eq(lines->lines[j].line, places->places[j].line,
+                         "%s %#lx", path, addresses[i]);
+        }
+    }
+
+    cr_expect_gt(named, ADDRESSES / 10, "%s: %u", path, named);
+    symbolizer_destroy(symbolizer);
+    close(module.fd);
+}
+
+
+Test(dwarf_lines, our_modules_are_as_addr2line_has_them, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    char        pattern[512];
+    size_t      i;
+    glob_t      found;
+    const char *build = getenv("BUILD");
+
+    build = build != NULL ? build : "build";
+    snprintf(pattern, sizeof(pattern), "%s/{modules,algorithms}/*.so", build);
+    cr_assert_eq(glob(pattern, GLOB_BRACE, NULL, &found), 0, "%s", pattern);
+
+    /* the glue, the library, the count module, and two plug-ins or three */
+    cr_assert_geq(found.gl_pathc, 5);
+
+    for (i = 0; i < found.gl_pathc; i++) {
+        cr_expect_eq(compare_with_addr2line(found.gl_pathv[i]), 0, "%s",
+                     found.gl_pathv[i]);
+        compare_resolved(found.gl_pathv[i]);
+    }
+
+    globfree(&found);
 }
 
 
