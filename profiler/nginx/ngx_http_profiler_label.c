@@ -314,17 +314,16 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
 
 
 /*
- * Now an upstream's connection is known to be the request's. To the endpoint's
- * path with a slash nginx redirects itself, before any handler of ours.
+ * What is answered may have been waited for (a thread pool, a timer), and now an
+ * upstream's connection is known to be the request's. To the endpoint's path with
+ * a slash nginx redirects itself, before any handler of ours.
  */
 static ngx_int_t
 ngx_http_profiler_header_filter(ngx_http_request_t *r)
 {
     ngx_http_profiler_loc_conf_t *conf;
 
-    if (r->upstream) {
-        ngx_http_profiler_resume(r);
-    }
+    ngx_http_profiler_resume(r);
 
     if (r->headers_out.status == NGX_HTTP_MOVED_PERMANENTLY) {
         conf = ngx_http_get_module_loc_conf(r, ngx_http_profiler_module);

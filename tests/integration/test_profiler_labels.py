@@ -217,6 +217,28 @@ def test_work_that_begins_with_io(nginx, backend):
     assert found["/down/"] >= 0.99 * sum(found.values()), found
 
 
+# A regular expression that takes its time to find that it does not match.
+SLOW_HEADER = """
+        map $arg_text $slow { "~^(a+)+$" 1; default 0; }
+        add_header X-Slow $slow;
+"""
+
+
+@needs_wrk
+def test_header_of_an_answer_that_was_waited_for(nginx):
+    """A request goes on with its header after a thread pool, whoever was
+    worked for meanwhile."""
+    configure(nginx, """
+        location = /pooled { count; count_sort v2; count_threads sorters; }
+        location /a/ { alias %(html)s/; add_header X-Fast 1; }"""
+              % {"html": nginx.prefix / "html"}, http=SLOW_HEADER)
+    base = f"http://127.0.0.1:{nginx.port}"
+    with load(wrk(f"{base}/a/text"),
+              wrk(f"{base}/pooled?text={'a' * 14}b", connections=2)):
+        samples = collect(nginx, ["ngx_http_regex_exec"])
+    assert_owned(samples, "= /pooled", "ngx_http_regex_exec")
+
+
 @needs_wrk
 def test_wait_of_the_loop_is_nobodys(nginx):
     """While a request waits for a thread pool, the loop works for nobody."""
