@@ -283,16 +283,17 @@ thread_lose_share(struct cpu_jitter *jitter, const struct look *look,
 
 
 /*
- * The thread is on a processor now. A thread that does not take its signals (it
- * is in the kernel for long, or blocks them) collects what one stack may be
- * credited with; the rest is lost.
+ * The thread is on a processor now. Each point is credited with what one stack
+ * may be; the rest is lost, and so is all that a thread does not take its signals
+ * for (it is in the kernel for long, or blocks them).
  */
 static void
 thread_hit(const struct look *look, struct thread_slot *slot, uint32_t points)
 {
-    uint32_t periods;
+    uint32_t periods, credit;
 
     periods = points * look->weight;
+    credit = points * sample_credit(look->weight);
 
     if (periods == 0) {
         return;
@@ -300,9 +301,15 @@ thread_hit(const struct look *look, struct thread_slot *slot, uint32_t points)
 
     if (atomic_load_explicit(&slot->hits, memory_order_relaxed)
         > SAMPLE_OVERRUN_MAX) {
-        thread_lose(slot, periods);
-    } else {
-        atomic_fetch_add_explicit(&slot->hits, periods, memory_order_relaxed);
+        credit = 0;
+    }
+
+    if (credit != 0) {
+        atomic_fetch_add_explicit(&slot->hits, credit, memory_order_relaxed);
+    }
+
+    if (periods != credit) {
+        thread_lose(slot, periods - credit);
     }
 
     /* even where an earlier signal is on its way: a foreign one may have taken

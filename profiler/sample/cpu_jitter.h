@@ -11,7 +11,8 @@
  *
  * Each point stands for the mean gap, so the sum over a thread's samples is
  * its CPU time without regard to its clock. Where nothing has run for a while
- * points are rarer, and stand for more. (That threads' clocks stand still says
+ * points are rarer, and stand for more: of that one stack is credited with a few
+ * periods, and the rest is lost. (That threads' clocks stand still says
  * that nothing ran. The process' clock does not: the kernel brings the share of
  * a thread that is on another processor up to date at ticks only.)
  *

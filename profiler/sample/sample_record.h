@@ -57,6 +57,14 @@
  */
 #define SAMPLE_OVERRUN_MAX 3
 
+/* The same of a point of the "jitter" engine, which stands for weight periods:
+   for many in a process that was idle. */
+static inline uint32_t
+sample_credit(uint32_t weight)
+{
+    return weight <= SAMPLE_OVERRUN_MAX ? weight : 1 + SAMPLE_OVERRUN_MAX;
+}
+
 
 /*
  * Up to here a look that comes after its time is as good as one in time: what

@@ -172,7 +172,7 @@ static uint32_t
 points_settle(struct thread_slot *slot, uint32_t n)
 {
     int64_t  now, waited, before;
-    uint32_t i, hits, lost;
+    uint32_t i, hits, lost, credit;
 
     now = clock_ns(CLOCK_MONOTONIC);
     waited = run_delay_ns(slot->schedstat_fd) - slot->doubt_waited_ns;
@@ -189,7 +189,9 @@ points_settle(struct thread_slot *slot, uint32_t n)
         }
 
         if (before <= slot->doubt_late_ns) {
-            hits += slot->doubt_weight;
+            credit = sample_credit(slot->doubt_weight);
+            hits += credit;
+            lost += slot->doubt_weight - credit;
         } else if (before <= slot->doubt_used_ns) {
             lost += slot->doubt_weight;
         }

@@ -499,7 +499,7 @@ Test(cpu_jitter, points_of_another_time_are_lost)
     struct thread_slot *slot;
 
     slot = own_slot();
-    slot->doubt_weight = 10;
+    slot->doubt_weight = 3;
     now = clock_ns(CLOCK_MONOTONIC);
 
     /* before all that it ran since the last look; before this stack; this one;
@@ -511,8 +511,59 @@ Test(cpu_jitter, points_of_another_time_are_lost)
     atomic_store(&slot->doubtful_points, 4);
     ask(slot);
 
-    cr_assert_eq(records_take(slot), 10);
-    cr_assert_eq(atomic_load(&slot->lost_expiries), 10);
+    cr_assert_eq(records_take(slot), 3);
+    cr_assert_eq(atomic_load(&slot->lost_expiries), 3);
+}
+
+
+/* A point that stands for much is no hot stack. */
+Test(cpu_jitter, one_stack_is_credited_with_a_few_periods)
+{
+    struct thread_slot *slot;
+
+    slot = own_slot();
+    slot->doubt_weight = 50;
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC);
+    atomic_store(&slot->doubtful_points, 1);
+    ask(slot);
+
+    cr_assert_eq(records_take(slot), 1 + SAMPLE_OVERRUN_MAX);
+    cr_assert_eq(atomic_load(&slot->lost_expiries),
+                 50 - 1 - SAMPLE_OVERRUN_MAX);
+}
+
+
+/* The same of a thread that is on its processor. */
+Test(cpu_jitter, a_look_of_an_idle_process_is_no_hot_stack)
+{
+    int                 i;
+    uint64_t            points;
+    pthread_t           thread;
+    struct thread_slot *slot;
+
+    thread = thread_start(burn_masked);
+    engine_start(gettid());
+    slot = slot_of(atomic_load(&started));
+
+    /* until the thread does not wait for a processor */
+    for (i = 0; i < 10000 && atomic_load(&slot->hits) == 0; i++) {
+        atomic_store(&slot->lost_expiries, 0);
+        usleep(1000);
+        jitter.hits = 50;
+        gap_sampler_restart(&jitter.gaps, 50 * PERIOD,
+                            clock_ns(CLOCK_MONOTONIC));
+        jitter.gaps.next_ns = jitter.gaps.cell_ns;
+        cpu_jitter_look(&jitter, &list);
+    }
+
+    thread_end(thread);
+
+    /* of one point; of more, where the machine was so slow */
+    points = atomic_load(&slot->hits) / (1 + SAMPLE_OVERRUN_MAX);
+    cr_assert_gt(points, 0);
+    cr_assert_eq(atomic_load(&slot->hits), points * (1 + SAMPLE_OVERRUN_MAX));
+    cr_assert_geq(atomic_load(&slot->lost_expiries),
+                  points * (50 - 1 - SAMPLE_OVERRUN_MAX));
 }
 
 
