@@ -178,27 +178,39 @@ print_looker(FILE *out, const struct looker *looker)
 }
 
 
+/* The share of samples that are complete, if there are any. In 100,000ths:
+   printf's decimal point is the locale's, which any module may set. */
+static void
+print_completeness(FILE *out, const struct profiler_counters *sum)
+{
+    uint64_t completeness;
+
+    if (sum->samples == 0) {
+        fputs(", \"completeness\": null", out);
+        return;
+    }
+
+    completeness = mean(sum->complete * 100000, sum->samples);
+    fprintf(out, ", \"completeness\": %" PRIu64 ".%05" PRIu64,
+            completeness / 100000, completeness % 100000);
+}
+
+
 static void
 print_cpu(FILE *out, const struct profiler_report *report,
           const struct profiler_counters *sum)
 {
-    uint64_t completeness;
-
-    /* in 100,000ths: printf's decimal point is the locale's, which any module
-       may set */
-    completeness = mean(sum->complete * 100000, sum->samples);
-
     fprintf(out,
             ",\n \"cpu\": {\"engine\": \"%s\", \"rate\": %" PRIu32
-            ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64
-            ", \"completeness\": %" PRIu64 ".%05" PRIu64
+            ", \"samples\": %" PRIu64 ", \"complete\": %" PRIu64,
+            report->looker != NULL ? "jitter" : "timers", report->config->rate,
+            sum->samples, sum->complete);
+    print_completeness(out, sum);
+    fprintf(out,
             ", \"bridged\": %" PRIu64 ", \"cut\": %" PRIu64
             ", \"no_bounds\": %" PRIu64 ", \"dropped\": %" PRIu64
             ", \"lost_expiries\": %" PRIu64,
-            report->looker != NULL ? "jitter" : "timers", report->config->rate,
-            sum->samples, sum->complete, completeness / 100000,
-            completeness % 100000, sum->bridged, sum->cut, sum->no_bounds,
-            sum->dropped, sum->lost);
+            sum->bridged, sum->cut, sum->no_bounds, sum->dropped, sum->lost);
 
     if (report->looker != NULL) {
         print_looker(out, report->looker);

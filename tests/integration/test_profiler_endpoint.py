@@ -33,6 +33,14 @@ def test_status_says_what_runs(profiled):
                .json()["threads"]["sampled"] == 5, "five threads are sampled")
 
 
+def test_no_samples_are_no_incomplete_ones(nginx):
+    nginx.write_conf(modules=PROFILER, server=ENDPOINT, main="""profiler on;
+        profiler_cpu_engine timers; profiler_rate 1;""")
+    cpu = nginx.start().get("/debug/pprof/status").json()["cpu"]
+    # a thread has its first after a second of CPU time at most
+    assert (cpu["completeness"] is None) == (cpu["samples"] == 0), cpu
+
+
 def test_profile_headers(profiled):
     answer = profiled.get("/debug/pprof/profile?seconds=1")
     assert answer.status == 200
