@@ -284,6 +284,17 @@ spawn_all()
         return -__LINE__;
     }
 
+    /* it runs in our memory, and we wait until it has its own program */
+    pid = vfork();
+    if (pid == 0) {
+        execv("/bin/sh", argv);
+        _exit(1);
+    }
+
+    if (!ended_with(pid, CHILD_STATUS)) {
+        return -__LINE__;
+    }
+
     int status = system("exit 7");
 
     if (!WIFEXITED(status) || WEXITSTATUS(status) != CHILD_STATUS) {
