@@ -117,6 +117,9 @@ def test_samples_reach_the_root(nginx, certificate, case):
         assert jit
         for names in jit:
             assert "ngx_http_regex_exec" in names, names
+            # what called the code, and no word that lay there
+            caller = names[names.index("[jit]") + 1]
+            assert caller.startswith(("libpcre2", "pcre2_")), names
     else:
         # a stub here and there of a linkage table has no unwind data: some of
         # the hundred samples of the short tier
