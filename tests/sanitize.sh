@@ -30,8 +30,10 @@ passed=0 failed=0
 
 # Integration tests that can run: see above.
 integration=(test_ab_reload.py test_count_input.py test_count_requests.py
-    test_count_threads.py test_plugin_loader.py test_profiler_completeness.py
-    test_profiler_clients.py test_profiler_contract.py test_profiler_endpoint.py
+    test_count_threads.py test_every_thread.py test_hostile_life.py
+    test_plugin_loader.py test_profiler_clients.py
+    test_profiler_completeness.py test_profiler_contract.py
+    test_profiler_endpoint.py
     test_profiler_filter.py test_profiler_heap.py
     test_profiler_hostile.py test_profiler_labels.py
     test_profiler_profiles.py test_profiler_refused.py
@@ -43,7 +45,8 @@ integration=(test_ab_reload.py test_count_input.py test_count_requests.py
 # Left out of these: what measures memory, which the run-time keeps when it is
 # freed; CPU and stacks, of which it makes more; what has to be done in so many
 # seconds or less, an exit with its last upload above all; and an nginx or a
-# Python that is started without the run-time.
+# Python that is started without the run-time, as a binary upgrade's is, for
+# which nginx clears the environment.
 left_out=(test_nothing_leaks_over test_swaps_under_load
     test_reload_under_load_leaks_nothing test_cpu_of_the_main_thread
     test_stacks_are_complete test_idle_worker
@@ -53,7 +56,8 @@ left_out=(test_nothing_leaks_over test_swaps_under_load
     test_the_time_of_a_stall_is_divided
     test_samples_have_the_span_of_their_request
     test_uploads_and_traces_say_the_same test_windows_join_through_reloads
-    test_last_period_is_sent_at_exit test_variables_outlive_a_binary_upgrade)
+    test_last_period_is_sent_at_exit test_variables_outlive_a_binary_upgrade
+    test_binary_upgrade test_upgrade_without_a_restart)
 
 # run NAME COMMAND...: one runner; a report of a sanitizer is a failure.
 run() {
