@@ -3,6 +3,8 @@
 import concurrent.futures
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -445,3 +447,42 @@ def test_without_what_jitter_needs_timers_run(nginx):
     assert "CPU engine timers instead of jitter" in cpu["degraded"]
     assert nginx.error_log().count("CPU engine timers instead of jitter") == 1
     assert capture(nginx, "/v1", 2).total(0, "bubble_sort") > 20
+
+
+def build_id(path):
+    notes = subprocess.run(["readelf", "-n", path], check=True,
+                           capture_output=True, text=True).stdout
+    return re.search(r"Build ID: ([0-9a-f]+)", notes).group(1)
+
+
+def test_nginx_that_was_replaced_on_disk(nginx, tmp_path, monkeypatch):
+    """A package upgrade puts another file at nginx's path while the old one
+    runs, and reloads it: profiles say which build runs, at its path, and no
+    names of the file that is there now."""
+    binary = tmp_path / "nginx"
+    shutil.copy(nginx_instance.NGINX, binary)
+    monkeypatch.setattr(nginx_instance, "NGINX", str(binary))
+    ran = build_id(binary)
+    configure(nginx)
+    nginx.start()
+    # any other program would do
+    other = tmp_path / "other"
+    shutil.copy(shutil.which("readelf"), other)
+    os.rename(other, binary)
+    assert build_id(binary) != ran
+    old = nginx.worker
+    os.kill(nginx.master, signal.SIGHUP)
+    wait_until(lambda: not alive(old) and nginx.worker != old,
+               "the new worker is alone")
+    assert os.readlink(f"/proc/{nginx.worker}/exe") == f"{binary} (deleted)"
+    profile = capture(nginx, "/v1")
+    strings = profile.strings
+    mappings = {strings[m.filename]: strings[m.build_id]
+                for m in profile.proto.mapping}
+    assert strings[profile.proto.mapping[0].filename] == str(binary)
+    assert mappings[str(binary)] == ran
+    assert not any("(deleted)" in text for text in strings)
+    assert profile.total(1, "bubble_sort", "count", "_start") > 0
+    in_nginx = {name for names, _, _ in profile.samples for name in names
+                if name.startswith("nginx+0x")}
+    assert in_nginx, "of a file that is gone functions are module and offset"

@@ -239,3 +239,41 @@ Test(module_file, a_long_build_id_is_cut_and_still_matches)
     cr_expect_geq(identity->fd, 0);
     free(one);
 }
+
+
+/*
+ * Where code lies in the file at another place than in memory (lld, linker
+ * scripts), an address less the module's start is no offset. Whoever reads the
+ * file where the identity says finds the very code.
+ */
+Test(module_file, code_is_where_the_identity_says_in_the_file)
+{
+    char                          bytes[16];
+    char                         *path;
+    void                         *library;
+    uint64_t                      probe, address;
+    const struct loaded_module   *module;
+    const struct module_identity *identity;
+
+    path = library_compile("moved", "-Wl,-Ttext=0x543210", SOURCE(1));
+    library = library_open(path);
+    probe = library_address(library, "probe");
+    identity = identity_of(probe);
+    module = module_table_find(&table, probe);
+    address = probe - module->bias;
+
+    cr_assert_geq(address, 0x543210);
+    cr_assert_neq(identity->text_start, identity->text_offset);
+    cr_assert_geq(address, identity->text_start);
+    cr_assert_lt(address, identity->text_end);
+    cr_assert_eq(
+        pread(identity->fd, bytes, sizeof(bytes),
+              (off_t) (address - identity->text_start + identity->text_offset)),
+        sizeof(bytes));
+    cr_expect_eq(memcmp(bytes, (const void *) (uintptr_t) probe, sizeof(bytes)),
+                 0);
+
+    /* and tools that are asked for it name it */
+    cr_expect_eq(fixture_address("nm -D", path, "probe"), address);
+    free(path);
+}
