@@ -79,6 +79,10 @@ Test(code_bridge, words_that_lead_nowhere_are_refused)
     const struct unwound_stack *stack;
     struct sampled_thread       sampled;
 
+#ifdef __SANITIZE_ADDRESS__
+    cr_skip_test("SKIPPED: with frame pointers any return address leads on");
+#endif
+
     code_generate();
     returned_long_ago();
     cr_assert_neq(stale_return, 0);
