@@ -250,27 +250,37 @@ module_file_matches(int fd, const struct module_identity *identity)
 }
 
 
-void
-module_file_open(struct module_identity *identity)
+/* A descriptor of the file if it is the module's, else -1. */
+static int
+module_file_open_path(const char *path, const struct module_identity *identity)
 {
     int fd;
 
+    /* O_NONBLOCK: the name may be another file's by now, a FIFO's even */
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+    if (fd >= 0 && !module_file_matches(fd, identity)) {
+        close(fd);
+        return -1;
+    }
+
+    return fd < 0 ? -1 : fd;
+}
+
+
+void
+module_file_open(struct module_identity *identity)
+{
     identity->fd = -1;
 
     if (identity->path[0] != '/') {
         return;
     }
 
-    /* O_NONBLOCK: the name may be another file's by now, a FIFO's even */
-    fd = open(identity->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return;
-    }
+    identity->fd = module_file_open_path(identity->path, identity);
 
-    if (!module_file_matches(fd, identity)) {
-        close(fd);
-        return;
+    if (identity->fd < 0) {
+        /* a program that was replaced while it runs can still be read */
+        identity->fd = module_file_open_path("/proc/self/exe", identity);
     }
-
-    identity->fd = fd;
 }

@@ -35,9 +35,9 @@ bool module_identity_equal(const struct module_identity *one,
                            const struct module_identity *two);
 
 /*
- * Opens the module's file, if it is still the one that was loaded: a file
- * without the same build id is not, nor, where there is none, one of another
- * inode. Waits for the disk.
+ * Opens the module's file, or the running program's where another one is at its
+ * path, if it is the one that was loaded: a file without the same build id is
+ * not, nor, where there is none, one of another inode. Waits for the disk.
  */
 void module_file_open(struct module_identity *identity);
 

@@ -132,7 +132,11 @@ stack_unwinder_create(struct module_table    *table,
         return -ENOMEM;
     }
 
-    /* best effort: without the cache a step costs four times as much */
+    /*
+     * Best effort: without the cache a step costs four times as much. It is by
+     * address: an instruction behind a call that does not return has the rules
+     * of the call where that was unwound before, and the other way round.
+     */
     (void) unw_set_caching_policy(created->space, UNW_CACHE_GLOBAL);
     (void) unw_set_cache_size(created->space, 1 << LIBUNWIND_CACHE_LOG2, 0);
 

@@ -457,8 +457,8 @@ def build_id(path):
 
 def test_nginx_that_was_replaced_on_disk(nginx, tmp_path, monkeypatch):
     """A package upgrade puts another file at nginx's path while the old one
-    runs, and reloads it: profiles say which build runs, at its path, and no
-    names of the file that is there now."""
+    runs, and reloads it: profiles say which build runs, at its path, with the
+    names of its own functions."""
     binary = tmp_path / "nginx"
     shutil.copy(nginx_instance.NGINX, binary)
     monkeypatch.setattr(nginx_instance, "NGINX", str(binary))
@@ -483,6 +483,4 @@ def test_nginx_that_was_replaced_on_disk(nginx, tmp_path, monkeypatch):
     assert mappings[str(binary)] == ran
     assert not any("(deleted)" in text for text in strings)
     assert profile.total(1, "bubble_sort", "count", "_start") > 0
-    in_nginx = {name for names, _, _ in profile.samples for name in names
-                if name.startswith("nginx+0x")}
-    assert in_nginx, "of a file that is gone functions are module and offset"
+    assert profile.total(1, "ngx_http_core_run_phases") > 0
