@@ -300,6 +300,13 @@ http {{
             timeout=PATIENCE, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace")
 
+    def refused_conf(self):
+        """What nginx -t prints of a configuration that it refuses."""
+        self.expect_log(r"\[emerg\]")
+        status, output = self.test_conf()
+        assert status != 0, output
+        return output
+
     def start(self, environment=None):
         """Starts nginx and returns self once all workers run and all ports
         answer. `environment`: variables to add."""
