@@ -9,10 +9,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "../nprof_clock.h"
 #include "../profiler_job.h"
+#include "../random_below.h"
 #include "../thread_context.h"
 #include "upload_state.h"
 #include "upload_transfer.h"
@@ -124,8 +124,7 @@ uploader_create(const struct upload_settings *settings, struct nprof *nprof)
 static int64_t
 pause_ns(unsigned failures)
 {
-    int64_t  longest;
-    uint64_t random;
+    int64_t longest;
 
     longest = failures > 6 ? PAUSE_MAX_NS : PAUSE_MIN_NS << (failures - 1);
 
@@ -133,11 +132,9 @@ pause_ns(unsigned failures)
         longest = PAUSE_MAX_NS;
     }
 
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random)) {
-        random = (uint64_t) clock_ns(CLOCK_MONOTONIC);
-    }
-
-    return longest / 2 + (int64_t) (random % (uint64_t) (longest / 2));
+    return longest / 2
+           + (int64_t) random_below((uint64_t) (longest / 2),
+                                    (uint64_t) clock_ns(CLOCK_MONOTONIC));
 }
 
 

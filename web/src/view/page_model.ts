@@ -137,9 +137,9 @@ export class PageModel {
        that is each one's own: its name, with its library where another has it, too. */
     offered(a: Selection, comparison: Comparison | null): ReadonlyMap<string, number> {
         return finish(this.keep("offered", [a, comparison], () => step(() => {
+            const { total } = this.functions(a);
             const shown = comparison === null
-                ? [...this.functions(a).total.keys()].filter(frame =>
-                    this.functions(a).total[frame] !== 0)
+                ? [...total.keys()].filter(frame => total[frame] !== 0)
                 : this.compared(comparison).map(({ frame }) => frame);
             const times = new Map<string, number>();
             for (const { name } of shown.map(frame => this.frame(frame))) {
