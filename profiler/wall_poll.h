@@ -2,13 +2,13 @@
 /*
  * The wall engine: where threads spend time, whether they run or not.
  *
- * It looks at all threads ten times a second, after random gaps, and each
- * gap goes to what the thread does at its end, so the sum of a thread is the
- * time that it was watched. While all of them stay where they are it looks four
- * times a second. A thread that is blocked is looked at from outside
- * and never gets a signal; while its CPU clock stands still it is where it was,
- * and costs a look at that clock. A thread that runs is asked for a sample by
- * signal; if it runs on and none comes until the next look the gap is "[lost]".
+ * It looks at all threads ten times a second, after random gaps, and each gap
+ * goes to what the thread does at its end, so the sum of a thread is the time
+ * that it was watched. While all of them stay where they are it looks twice a
+ * second. A thread that is blocked is looked at from outside and never gets a
+ * signal; while its CPU clock stands still it is where it was, and costs a look
+ * at that clock. A thread that runs is asked for a sample by signal; if it runs
+ * on and none comes until the next look the gap is "[lost]".
  *
  * Profiler thread only. That thread itself always runs when it looks, so it
  * shows where it was right before it began to wait.
@@ -31,7 +31,7 @@
 /* The gaps: evenly distributed between half and one and a half of this; the
    second, after as many looks at which nobody had moved. */
 #define WALL_POLL_MEAN_NS 100000000
-#define WALL_POLL_STILL_MEAN_NS 250000000
+#define WALL_POLL_STILL_MEAN_NS 500000000
 #define WALL_POLL_STILL_LOOKS 16
 
 
