@@ -36,6 +36,7 @@ nudge_main(void *data)
         (void) !read(nudge->timer_fd, &expired, sizeof(expired));
     }
 
+    atomic_store(&nudge->ended_cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
     thread_context_leave(nudge->nprof);
 
     return NULL;
@@ -50,6 +51,7 @@ look_nudge_start(struct look_nudge *nudge, struct nprof *nprof)
     nudge->nprof = nprof;
     nudge->bound = -1;
     atomic_init(&nudge->tid, 0);
+    atomic_init(&nudge->ended_cpu_ns, 0);
     atomic_init(&nudge->ended, false);
 
     nudge->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
@@ -108,11 +110,13 @@ look_nudge_bind(struct look_nudge *nudge, int cpu)
 uint64_t
 look_nudge_cpu_ns(const struct look_nudge *nudge)
 {
-    pid_t tid;
+    pid_t   tid;
+    int64_t ns;
 
     tid = atomic_load(&nudge->tid);
+    ns = tid == 0 ? 0 : thread_clock_ns(tid);
 
-    return tid == 0 ? 0 : (uint64_t) clock_ns(THREAD_CPU_CLOCK(tid));
+    return (uint64_t) (ns < 0 ? atomic_load(&nudge->ended_cpu_ns) : ns);
 }
 
 

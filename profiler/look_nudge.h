@@ -43,6 +43,9 @@ struct look_nudge {
     /* The thread's id, 0 until it runs. */
     _Atomic pid_t tid;
 
+    /* Its CPU time as it ended, nanoseconds. */
+    _Atomic int64_t ended_cpu_ns;
+
     /* It is to end. */
     _Atomic bool ended;
 

@@ -57,6 +57,7 @@ looker_main(void *data)
         }
     }
 
+    atomic_store(&looker->ended_cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
     thread_context_leave(looker->nprof);
 
     return NULL;
@@ -91,8 +92,16 @@ looker_start(struct looker *looker)
 uint64_t
 looker_cpu_ns(const struct looker *looker)
 {
-    return (uint64_t) clock_ns(THREAD_CPU_CLOCK(looker->threads->looker))
-           + look_nudge_cpu_ns(&looker->nudge);
+    int64_t ns;
+
+    ns = thread_clock_ns(looker->threads->looker);
+
+    if (ns < 0) {
+        /* as the worker stops, before the last of it is asked for */
+        ns = atomic_load(&looker->ended_cpu_ns);
+    }
+
+    return (uint64_t) ns + look_nudge_cpu_ns(&looker->nudge);
 }
 
 

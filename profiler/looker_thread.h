@@ -42,6 +42,9 @@ struct looker {
     _Atomic uint32_t wake;
     _Atomic uint32_t began;
 
+    /* Its CPU time as it ended, nanoseconds. */
+    _Atomic int64_t ended_cpu_ns;
+
     struct look_nudge nudge;
     struct cpu_follow follow;
     struct cpu_jitter jitter;
@@ -63,7 +66,8 @@ void looker_init(struct looker *looker, struct nprof *nprof,
  */
 int looker_start(struct looker *looker);
 
-/* CPU time of the thread and its nudge, nanoseconds. While they run. */
+/* CPU time of the thread and its nudge, nanoseconds, once they were started;
+   profiler thread. */
 uint64_t looker_cpu_ns(const struct looker *looker);
 
 /* Ends the thread, if it runs; nprof's stopping is set. Profiler thread. */

@@ -9,6 +9,7 @@
 
 
 #include <stdint.h>
+#include <sys/types.h>
 #include <time.h>
 
 
@@ -25,6 +26,20 @@ clock_ns(clockid_t clock)
     struct timespec now;
 
     (void) clock_gettime(clock, &now);
+
+    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+
+/* CPU time of a thread of this process, nanoseconds; -1 if it is gone. */
+static inline int64_t
+thread_clock_ns(pid_t tid)
+{
+    struct timespec now;
+
+    if (clock_gettime(THREAD_CPU_CLOCK(tid), &now) != 0) {
+        return -1;
+    }
 
     return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
 }

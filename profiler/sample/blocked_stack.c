@@ -47,13 +47,7 @@ blocked_stack_missing(void)
 int64_t
 thread_cpu_ns(const struct thread_slot *slot)
 {
-    struct timespec now;
-
-    if (clock_gettime(THREAD_CPU_CLOCK(slot->tid), &now) != 0) {
-        return -1;
-    }
-
-    return (int64_t) now.tv_sec * 1000000000 + now.tv_nsec;
+    return thread_clock_ns(slot->tid);
 }
 
 

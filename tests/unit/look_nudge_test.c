@@ -68,6 +68,20 @@ Test(look_nudge, it_ends_while_the_profiler_goes_on)
 }
 
 
+Test(look_nudge, its_cpu_time_outlives_it)
+{
+    uint64_t before;
+
+    (void) nudge_start();
+    before = look_nudge_cpu_ns(&nudge);
+    look_nudge_join(&nudge);
+
+    cr_assert_gt(before, 0);
+    cr_assert_geq(look_nudge_cpu_ns(&nudge), before);
+    cr_assert_lt(look_nudge_cpu_ns(&nudge), before + 1000000000);
+}
+
+
 Test(look_nudge, it_wakes_up_after_its_point)
 {
     long  before;
