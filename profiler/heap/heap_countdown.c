@@ -6,6 +6,7 @@
 
 
 #include <math.h>
+#include <stdatomic.h>
 
 #include "heap_countdown.h"
 
@@ -18,9 +19,17 @@
 _Thread_local struct heap_countdown heap_countdown
     __attribute__((tls_model("initial-exec")));
 
+/* The odd number nearest to 2^64 by the golden ratio: splitmix64's step. */
+#define STEP UINT64_C(0x9e3779b97f4a7c15)
+
+
 /* Written before the hooks are there. */
 static uint64_t process_seed;
 static uint64_t mean_gap;
+
+/* How often a thread was given a state. Neither its id nor where its variable
+   is tells it from one that has ended. */
+static _Atomic uint64_t seedings;
 
 
 void
@@ -45,7 +54,7 @@ mix(uint64_t value)
 static double
 uniform(void)
 {
-    heap_countdown.state += 0x9e3779b97f4a7c15u;
+    heap_countdown.state += STEP;
 
     return (double) ((mix(heap_countdown.state) >> 11) + 1) * 0x1p-53;
 }
@@ -70,10 +79,11 @@ gap_draw(void)
 bool
 heap_countdown_draw(uint64_t size)
 {
+    uint64_t seeding;
+
     if (heap_countdown.state == 0) {
-        /* threads differ by where their variable is, workers by the seed */
-        heap_countdown.state
-            = mix(process_seed ^ (uint64_t) (uintptr_t) &heap_countdown) | 1;
+        seeding = atomic_fetch_add_explicit(&seedings, 1, memory_order_relaxed);
+        heap_countdown.state = mix(process_seed + seeding * STEP) | 1;
         heap_countdown.left = gap_draw();
 
         if (heap_countdown_passes(size)) {

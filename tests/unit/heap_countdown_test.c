@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 
 #include <math.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -202,6 +203,35 @@ Test(heap_countdown, a_pause_ends_in_a_gap_that_is_drawn)
 
     /* 8 are expected */
     cr_expect(sampled > 0 && sampled < 30, "%u", sampled);
+}
+
+
+/* Allocates once. */
+static void *
+short_thread(void *sampled)
+{
+    *(unsigned *) sampled += is_sampled(INTERVAL / 2);
+
+    return NULL;
+}
+
+
+/* One thread after the other has its variable at the same address, and may have
+   the same id. */
+Test(heap_countdown, short_threads_draw_different_gaps)
+{
+    unsigned  i, sampled = 0;
+    pthread_t thread;
+
+    heap_countdown_setup(1, INTERVAL);
+
+    for (i = 0; i < 2000; i++) {
+        cr_assert_eq(pthread_create(&thread, NULL, short_thread, &sampled), 0);
+        pthread_join(thread, NULL);
+    }
+
+    /* 787 are expected, 22 the standard deviation */
+    cr_expect(sampled > 700 && sampled < 875, "%u", sampled);
 }
 
 
