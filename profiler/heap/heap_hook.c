@@ -23,11 +23,12 @@
 #define unlikely(condition) __builtin_expect((condition), 0)
 
 
-/* Captures the block of an allocation that was not passed over. */
+/* Captures the block of an allocation that was not passed over. One that failed
+   takes its sample with it: the next one has a gap of its own. */
 static inline __attribute__((always_inline)) void *
 taken(void *block, size_t size)
 {
-    if (block != NULL && heap_capture_wanted(size)) {
+    if (heap_capture_wanted(size) && block != NULL) {
         heap_capture(block, size);
     }
 
@@ -84,7 +85,11 @@ realloc_live(void *block, size_t size)
     }
 
     /* of size 0 it is gone: the C library returns NULL */
-    if (moved != NULL || size == 0 || !live_set_insert(block, entry)) {
+    if (moved != NULL || size == 0) {
+        live_set_freed(entry);
+
+    } else if (!live_set_insert(block, entry)) {
+        atomic_fetch_add(&live_counters.table_full, 1);
         live_set_freed(entry);
     }
 
@@ -156,10 +161,7 @@ posix_memalign_taken(void **block, size_t alignment, size_t size)
     int rc;
 
     rc = heap_allocator.posix_memalign(block, alignment, size);
-
-    if (rc == 0) {
-        (void) taken(*block, size);
-    }
+    (void) taken(rc == 0 ? *block : NULL, size);
 
     return rc;
 }
