@@ -133,8 +133,8 @@ struct nprof {
        loop's thread. */
     _Atomic bool unheard;
 
-    /* stop() gave up on the threads: they must not return, see thread_park().
-       */
+    /* stop() gave up on the threads: they must not return, see
+       thread_context_leave(). */
     _Atomic bool abandoned;
 
     /* The export thread's CPU time. Stored by it, loaded by the profiler

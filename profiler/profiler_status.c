@@ -91,6 +91,7 @@ profiler_status_memory(const struct profiler_report *report)
         .rings = rings_memory(report),
         .symbols = report->symbol_memory,
         .uploads = report->upload_memory,
+        .tables = report->unwind_memory,
     };
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {

@@ -70,9 +70,10 @@ struct profiler_report {
     uint64_t upload_cpu_ns;
 
     /* Bytes that other threads hold: the symbolizer's cache, and profiles that
-       wait for their upload. */
+       wait for their upload; and those of the unwinder. */
     uint64_t symbol_memory;
     uint64_t upload_memory;
+    uint64_t unwind_memory;
 
     /* Where profiles go. */
     const struct upload_settings *uploads;
@@ -97,7 +98,7 @@ struct profiler_memory {
     /* Samples, and spans of requests, on their way. */
     uint64_t rings;
 
-    /* Stacks, samples' spans, and blocks that are in use. */
+    /* Stacks, samples' spans, blocks that are in use, and stacks that repeat. */
     uint64_t tables;
 
     /* Names of code, and profiles that wait for their upload. */

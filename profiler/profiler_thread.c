@@ -52,7 +52,9 @@
 /* How often the list of threads is brought up to date. */
 #define SCAN_NS 1000000000
 
-/* Looks that a module has time for to be relocated after it was seen. */
+/* Scans that a module has time for to be relocated after it was seen. So many
+   follow the start, too: a slot that another thread was binding just then, lazily,
+   has lost what we wrote. */
 #define HOOK_SCANS 3
 
 
@@ -218,6 +220,7 @@ profiler_thread_main(void *data)
     thread_context_enter("nprof-profiler", THREAD_CONTEXT_NICE);
     /* best effort: without it a sample costs more than twice as much */
     (void) unwind_signals_keep();
+    profiler->hook_scans = HOOK_SCANS;
     woken = true;
 
     while (!atomic_load(&nprof->stopping)) {
@@ -505,6 +508,7 @@ profiler_report(const struct profiler *profiler, struct profiler_report *report)
     report->upload_cpu_ns = atomic_load(&profiler->nprof->upload_cpu_ns);
     report->upload_memory = atomic_load(&profiler->nprof->upload_memory);
     report->symbol_memory = atomic_load(&profiler->nprof->symbol_memory);
+    report->unwind_memory = stack_unwinder_memory(profiler->unwinder);
 
     if (profiler->nprof->trace != NULL) {
         report->tracer = profiler->nprof->trace->tracer;

@@ -53,10 +53,10 @@ static void got_patch_table(struct got_patch            *patch,
                             const struct dl_phdr_info   *info,
                             const struct module_dynamic *dynamic,
                             const ElfW(Rela) * rela, size_t count);
-static void got_patch_slot(struct got_patch          *patch,
-                           const struct dl_phdr_info *info,
-                           const struct got_redirect *redirect,
-                           const ElfW(Rela) * rela, const ElfW(Sym) * symbol);
+static void got_patch_slot(struct got_patch            *patch,
+                           const struct dl_phdr_info   *info,
+                           const struct module_dynamic *dynamic,
+                           const ElfW(Rela) * rela);
 
 
 static int
@@ -278,7 +278,8 @@ slot_is_writable(uintptr_t *slot)
 /*
  * Returns the number of slots that were written, or -errno. A module is in the
  * loader's list before it is relocated and its RELRO pages are protected: until
- * then they are the loader's, who would die of a page that we protected.
+ * then they are the loader's, who would die of a page that we protected. What is
+ * read-only for another reason (addresses in code, DT_TEXTREL) stays as it is.
  */
 static int
 slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
@@ -301,6 +302,10 @@ slot_write(const struct dl_phdr_info *info, uintptr_t *slot, uintptr_t value)
         __atomic_store_n(slot, value, __ATOMIC_RELEASE);
 
         return mprotect(page, page_size, PROT_READ) != 0 ? -errno : 1;
+    }
+
+    if (!slot_is_writable(slot) && errno == EFAULT) {
+        return 0;
     }
 
     __atomic_store_n(slot, value, __ATOMIC_RELEASE);
@@ -342,47 +347,129 @@ redirect_find(const struct got_patch *patch, const char *symbol)
 }
 
 
+static const ElfW(Sym)
+    * relocation_symbol(const struct module_dynamic *dynamic,
+                        const ElfW(Rela) * rela)
+{
+    return &dynamic->symbols[ELF64_R_SYM(rela->r_info)];
+}
+
+
+/* What the relocation's function is redirected to, or NULL. */
+static const struct got_redirect *
+relocation_redirect(const struct got_patch      *patch,
+                    const struct module_dynamic *dynamic,
+                    const ElfW(Rela) * rela)
+{
+    return redirect_find(
+        patch, dynamic->strings + relocation_symbol(dynamic, rela)->st_name);
+}
+
+
 static void
 got_patch_table(struct got_patch *patch, const struct dl_phdr_info *info,
                 const struct module_dynamic *dynamic, const ElfW(Rela) * rela,
                 size_t                       count)
 {
     size_t i;
-    const ElfW(Sym) * symbol;
-    const struct got_redirect *redirect;
 
     for (i = 0; i < count; i++) {
-        if (!relocation_fits(patch, info, &rela[i])) {
-            continue;
-        }
-
-        symbol = &dynamic->symbols[ELF64_R_SYM(rela[i].r_info)];
-        redirect = redirect_find(patch, dynamic->strings + symbol->st_name);
-
-        if (redirect != NULL) {
-            got_patch_slot(patch, info, redirect, &rela[i], symbol);
+        if (relocation_fits(patch, info, &rela[i])) {
+            got_patch_slot(patch, info, dynamic, &rela[i]);
         }
     }
 }
 
 
+/* Whether a function that the module does not have is bound, lazily, to the
+   module's own PLT still. */
+static bool
+slot_is_unbound(const struct dl_phdr_info *info, const ElfW(Rela) * rela,
+                const ElfW(Sym) * symbol)
+{
+    const uintptr_t *slot;
+
+    slot = (const uintptr_t *) (info->dlpi_addr + rela->r_offset);
+
+    return ELF64_R_TYPE(rela->r_info) == R_X86_64_JUMP_SLOT
+           && symbol->st_shndx == SHN_UNDEF && module_holds(info, *slot);
+}
+
+
+static bool
+table_binds_elsewhere(const struct got_patch      *patch,
+                      const struct dl_phdr_info   *info,
+                      const struct module_dynamic *dynamic,
+                      const ElfW(Rela) * rela, size_t count)
+{
+    size_t    i;
+    unsigned  type;
+    uintptr_t bound;
+    const ElfW(Sym) * symbol;
+    const struct got_redirect *redirect;
+
+    for (i = 0; i < count; i++) {
+        type = ELF64_R_TYPE(rela[i].r_info);
+        symbol = relocation_symbol(dynamic, &rela[i]);
+
+        if ((type != R_X86_64_JUMP_SLOT && type != R_X86_64_GLOB_DAT)
+            || symbol->st_shndx != SHN_UNDEF
+            || slot_is_unbound(info, &rela[i], symbol)) {
+            continue;
+        }
+
+        redirect = relocation_redirect(patch, dynamic, &rela[i]);
+        bound = *(const uintptr_t *) (info->dlpi_addr + rela[i].r_offset);
+
+        if (redirect != NULL && bound != 0
+            && bound != (uintptr_t) *redirect->target
+            && bound != (uintptr_t) redirect->replacement) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/*
+ * Whether a function of the redirects is another one to the module than to the
+ * process, as RTLD_DEEPBIND has it. Then those that are not bound yet may be,
+ * too: a free() of ours would give one allocator's block to another.
+ */
+static bool
+module_binds_elsewhere(const struct got_patch      *patch,
+                       const struct dl_phdr_info   *info,
+                       const struct module_dynamic *dynamic)
+{
+    return (dynamic->rela != NULL
+            && table_binds_elsewhere(patch, info, dynamic, dynamic->rela,
+                                     dynamic->rela_count))
+           || (dynamic->plt != NULL
+               && table_binds_elsewhere(patch, info, dynamic, dynamic->plt,
+                                        dynamic->plt_count));
+}
+
+
 static void
 got_patch_slot(struct got_patch *patch, const struct dl_phdr_info *info,
-               const struct got_redirect *redirect, const ElfW(Rela) * rela,
-               const ElfW(Sym) * symbol)
+               const struct module_dynamic *dynamic, const ElfW(Rela) * rela)
 {
-    int        rc;
-    uintptr_t *slot;
+    int                        rc;
+    uintptr_t                 *slot;
+    const struct got_redirect *redirect;
+
+    redirect = relocation_redirect(patch, dynamic, rela);
+    if (redirect == NULL) {
+        return;
+    }
 
     slot = (uintptr_t *) (info->dlpi_addr + rela->r_offset);
 
-    /*
-     * Bound to what we replace, or, lazily, still to the module's PLT. A
-     * module that defines the symbol may be bound to its own.
-     */
+    /* a module that defines the function may be bound to its own */
     if (*slot != (uintptr_t) *redirect->target
-        && (ELF64_R_TYPE(rela->r_info) != R_X86_64_JUMP_SLOT
-            || symbol->st_shndx != SHN_UNDEF || !module_holds(info, *slot))) {
+        && (!slot_is_unbound(info, rela, relocation_symbol(dynamic, rela))
+            || module_binds_elsewhere(patch, info, dynamic))) {
         return;
     }
 

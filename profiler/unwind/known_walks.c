@@ -27,6 +27,9 @@ struct known_walk {
     /* It counts if this is the current one. */
     uint64_t generation;
 
+    /* It was written to once. */
+    bool used;
+
     /* A bit for each register that was read. */
     uint32_t registers_read;
 
@@ -46,6 +49,9 @@ struct known_walk {
 struct known_walks {
     /* One more with each flush, so that what was never used needs no memory. */
     uint64_t generation;
+
+    /* Walks that have memory. */
+    unsigned n_used;
 
     /* The walk that goes on now, or NULL. */
     struct known_walk *current;
@@ -83,6 +89,13 @@ void
 known_walks_flush(struct known_walks *walks)
 {
     walks->generation++;
+}
+
+
+size_t
+known_walks_memory(const struct known_walks *walks)
+{
+    return walks->n_used * sizeof(struct known_walk);
 }
 
 
@@ -165,6 +178,8 @@ known_walk_begin(struct known_walks *walks, const struct sample_record *record)
 
     set = set_of(record);
     walk = &walks->walks[set][walks->oldest[set]];
+    walks->n_used += !walk->used;
+    walk->used = true;
     walk->generation = 0;
     walk->registers_read = 0;
     walk->n_words = 0;

@@ -39,6 +39,9 @@ struct known_walks *known_walks_create(void);
 
 void known_walks_destroy(struct known_walks *walks);
 
+/* Memory of those that were used once, bytes. */
+size_t known_walks_memory(const struct known_walks *walks);
+
 /* Forgets all: what modules there are has changed. */
 void known_walks_flush(struct known_walks *walks);
 

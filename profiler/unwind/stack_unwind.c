@@ -155,6 +155,13 @@ stack_unwinder_destroy(struct stack_unwinder *unwinder)
 }
 
 
+size_t
+stack_unwinder_memory(const struct stack_unwinder *unwinder)
+{
+    return known_walks_memory(unwinder->known);
+}
+
+
 void
 stack_unwinder_flush(struct stack_unwinder *unwinder)
 {

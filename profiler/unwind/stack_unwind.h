@@ -69,6 +69,9 @@ void stack_unwind_repeated(struct stack_unwinder      *unwinder,
                            const struct sample_record *record, bool main_thread,
                            struct unwound_stack *stack);
 
+/* Memory that grows as it is used, bytes. */
+size_t stack_unwinder_memory(const struct stack_unwinder *unwinder);
+
 /* Forgets all that was derived from the table; after it changed. */
 void stack_unwinder_flush(struct stack_unwinder *unwinder);
 

@@ -223,7 +223,73 @@ Test(got_patch, a_modules_own_definition_is_left_alone)
 
     free(path);
 }
+
+
+/* A module that has one function from a library of its own may get others from
+   there, too, when it calls them first. */
+Test(got_patch, a_module_that_binds_elsewhere_is_left_unbound)
+{
+    char                            *own, *path, options[512];
+    void                            *library;
+    call_function                    call;
+    static void *const               targets[] = {(void *) a64l, (void *) l64a};
+    static const struct got_redirect redirects[] = {
+        {"a64l", &targets[0], (void *) replacement},
+        {"l64a", &targets[1], (void *) replacement},
+    };
+
+    own = library_compile(
+        "theirs", "-O2 -fno-builtin",
+        "long a64l(const char *text) { return *text; }\n"
+        "char *l64a(long value) { return (char *) value; }\n");
+    snprintf(options, sizeof(options),
+             "-O2 -fno-builtin -Wl,-z,lazy -Wl,--no-as-needed %s", own);
+    path = library_compile("caller", options,
+                           "extern long a64l(const char *);\n"
+                           "extern char *l64a(long);\n"
+                           "void *pointer(void) { return l64a; }\n"
+                           "int call(const char *text)\n"
+                           "{ return (int) a64l(text) + 1; }");
+    library = dlopen(path, RTLD_LAZY | RTLD_DEEPBIND);
+    cr_assert_not_null(library, "%s", dlerror());
+    call = (call_function) (uintptr_t) library_address(library, "call");
+    cr_expect_geq(got_patch_all(redirects, 2), 0);
+    cr_expect_eq(call("A"), 'A' + 1);
+    dlclose(library);
+    free(own);
+    free(path);
+}
 #endif
+
+
+/* A function's address in the code itself can't be written to. */
+Test(got_patch, addresses_in_code_are_left_alone)
+{
+    char                            *path, *before, *after;
+    void                            *library;
+    uint64_t                        *word;
+    static void *const               target = (void *) a64l;
+    static const struct got_redirect redirect
+        = {"a64l", &target, (void *) replacement};
+
+    path = library_compile("textrel", "-O2 -Wl,-z,notext",
+                           "__asm__(\".text\\n.globl word\\n.balign 8\\n\"\n"
+                           "        \"word: .quad a64l\\n\");");
+    library = library_open(path);
+    word = (uint64_t *) (uintptr_t) library_address(library, "word");
+    cr_assert_eq(*word, (uintptr_t) a64l);
+
+    before = mappings();
+    cr_expect_geq(got_patch_all(&redirect, 1), 0);
+    after = mappings();
+    cr_expect_eq(*word, (uintptr_t) target);
+    cr_expect_str_eq(after, before);
+
+    free(before);
+    free(after);
+    free(path);
+    dlclose(library);
+}
 
 
 /* Sets the size of PT_GNU_RELRO, so that it ends within a page. */
