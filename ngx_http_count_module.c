@@ -152,10 +152,12 @@ ngx_http_count_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* Thread pools, whose module stands before us, have ended by now. */
+/* Thread pools, whose module stands before us, have ended by now, or were told
+   to. */
 static void
 ngx_http_count_exit_process(ngx_cycle_t *cycle)
 {
+    ngx_http_count_wait(cycle->log);
     value_shelf_clear();
 }
 

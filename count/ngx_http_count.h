@@ -137,6 +137,10 @@ ngx_int_t ngx_http_count_post(ngx_http_count_job_t     *job,
                               ngx_thread_pool_t        *pool,
                               ngx_http_event_handler_pt done);
 
+/* Returns when no pool has a job of ours; as the worker exits, when those that
+   wait are skipped. */
+void ngx_http_count_wait(ngx_log_t *log);
+
 
 /* Sends the outcome of a job; returns as ngx_http_output_filter() does. */
 ngx_int_t ngx_http_count_send_job(ngx_http_count_job_t *job);

@@ -318,7 +318,7 @@ cleanup_input(void *data)
 {
     ngx_http_count_input_t *input = data;
 
-    /* thread pools have finished all tasks before a worker frees its cycle */
+    /* thread pools have finished our tasks before a worker frees its cycle */
     unref_locked(input->list);
     (void) pthread_mutex_destroy(&input->mutex);
 }

@@ -5,13 +5,14 @@
  * While a job is with the pool its request is blocked, so whatever happens to
  * the client, request and pool stay until the completion is seen here. A timer
  * keeps a worker that shuts down gracefully from leaving: it would count as
- * idle. On fast shutdown nginx waits for the tasks that its pools have, and
- * those that have not begun are skipped.
+ * idle. On fast shutdown nginx waits for the tasks that its pools have, but not
+ * where a queue is full: then we do. Those that have not begun are skipped.
  */
 
 #include "ngx_http_count.h"
 
 
+#include <dlfcn.h>
 #include <ngx_thread_pool.h>
 
 #if !(NGX_THREADS)
@@ -23,9 +24,15 @@
 #define TIMER_MS 60000
 
 
+static void ngx_http_count_pin(ngx_log_t *log);
 static void ngx_http_count_thread(void *data, ngx_log_t *log);
 static void ngx_http_count_completed(ngx_event_t *ev);
 static void ngx_http_count_cancel(void *data);
+
+
+/* Tasks that pools have; the worker's end, when those that wait are skipped. */
+static ngx_atomic_t ngx_http_count_tasks;
+static ngx_atomic_t ngx_http_count_leaving;
 
 
 ngx_int_t
@@ -57,7 +64,10 @@ ngx_http_count_post(ngx_http_count_job_t *job, ngx_thread_pool_t *pool,
     task->event.handler = ngx_http_count_completed;
     task->event.log = r->connection->log;
 
+    (void) ngx_atomic_fetch_add(&ngx_http_count_tasks, 1);
+
     if (ngx_thread_task_post(pool, task) != NGX_OK) {
+        (void) ngx_atomic_fetch_add(&ngx_http_count_tasks, -1);
         return NGX_ERROR;
     }
 
@@ -76,14 +86,52 @@ ngx_http_count_thread(void *data, ngx_log_t *log)
 {
     ngx_http_count_job_t *job = data;
 
-    if (ngx_terminate) {
+    if (ngx_terminate || ngx_http_count_leaving) {
         /* the event loop may see this task end before it leaves */
         job->status = NGX_HTTP_SERVICE_UNAVAILABLE;
         job->error = "the server shuts down";
+
+    } else {
+        ngx_http_count_run(job);
+    }
+
+    (void) ngx_atomic_fetch_add(&ngx_http_count_tasks, -1);
+}
+
+
+/*
+ * A pool whose queue is full has no room for the task that ends its threads: it
+ * is left as it is, and nginx goes on to unload modules.
+ */
+void
+ngx_http_count_wait(ngx_log_t *log)
+{
+    if (ngx_http_count_tasks == 0) {
         return;
     }
 
-    ngx_http_count_run(job);
+    ngx_http_count_pin(log);
+    ngx_http_count_leaving = 1;
+
+    while (ngx_http_count_tasks != 0) {
+        ngx_msleep(1);
+    }
+}
+
+
+/* This module stays in memory: a thread that has counted down has yet to
+   return. */
+static void
+ngx_http_count_pin(ngx_log_t *log)
+{
+    Dl_info here;
+
+    if (dladdr((void *) ngx_http_count_pin, &here) == 0
+        || dlopen(here.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE)
+               == NULL) {
+        ngx_log_error(NGX_LOG_WARN, log, 0, "count module can't be kept: %s",
+                      dlerror());
+    }
 }
 
 

@@ -3,6 +3,7 @@ client or to the worker while a pool thread sorts does any harm."""
 
 import contextlib
 import random
+import select
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 
 import pytest
 
+from http2_frames import PREFACE, RST_STREAM, frame, request
 from nginx_instance import (ALGORITHMS, alive, fds, free_port, threads,
                             wait_until)
 
@@ -284,6 +286,21 @@ def test_terminated_while_it_sorts(nginx):
         assert nginx.terminate() == 0
 
 
+def test_terminated_with_a_full_queue(nginx):
+    """nginx can't tell the threads of such a pool to end, and goes on."""
+    start(nginx, threads_wanted=1, queue=1)
+    with contextlib.ExitStack() as stack:
+        first, *others = [stack.enter_context(nginx.connect())
+                          for _ in range(3)]
+        first.sendall(post("/v1", numbers(9000)))
+        busy(nginx)
+        for sock in others:
+            sock.sendall(post("/v1", numbers(9000)))
+        refused, _, _ = select.select(others, [], [], 20)
+        assert b" 503 " in refused[0].recv(4096)
+        assert nginx.terminate() == 0
+
+
 def test_terminated_before_a_completion_is_seen(nginx):
     """In one turn of the event loop come TERM, a request that is sorted here,
     and completions, one of a sort that was not begun for the TERM."""
@@ -336,28 +353,15 @@ def start_http2(nginx):
     return port
 
 
-HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
-
-
-def frame(kind, stream, payload=b"", flags=0):
-    return (len(payload).to_bytes(3, "big") + bytes([kind, flags])
-            + stream.to_bytes(4, "big") + payload)
-
-
-def get_root(stream):
-    """GET / over HTTP/2: header fields of HPACK's static table, and the
-    authority "t"."""
-    return frame(HEADERS, stream, b"\x82\x86\x84\x41\x01t", flags=0x5)
-
-
 def test_http2_streams_that_are_reset(nginx):
     """One is sorted when its reset comes, the others wait for their turn."""
     nginx.write_file("input", numbers(8000))
     port = start_http2(nginx)
     worker = nginx.worker
     with nginx.connect(port=port) as sock:
-        sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0))
-        sock.sendall(b"".join(get_root(stream) for stream in (1, 3, 5, 7)))
+        sock.sendall(PREFACE)
+        sock.sendall(b"".join(request(stream, "/")
+                              for stream in (1, 3, 5, 7)))
         busy(nginx)
         cancel = (8).to_bytes(4, "big")
         sock.sendall(b"".join(frame(RST_STREAM, stream, cancel)
