@@ -54,8 +54,9 @@ typedef struct {
     ngx_str_t endpoint;
     unsigned  endpoint_of_request : 1;
 
-    /* its headers have the span */
+    /* its headers have the span; the span was sent */
     unsigned passed : 1;
+    unsigned ended : 1;
 } ngx_http_profiler_request_t;
 
 

@@ -28,6 +28,8 @@ static ngx_int_t ngx_http_profiler_log_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_profiler_body_filter(ngx_http_request_t *r,
                                                ngx_chain_t        *in);
+static ngx_int_t ngx_http_profiler_request_body_filter(ngx_http_request_t *r,
+                                                       ngx_chain_t        *in);
 static ngx_http_profiler_request_t *
 ngx_http_profiler_label_set(ngx_http_request_t *r, uint32_t set);
 static uint32_t ngx_http_profiler_location_labels(ngx_http_request_t *r);
@@ -41,10 +43,17 @@ static void ngx_http_profiler_resume(ngx_http_request_t *r);
 
 static ngx_http_output_header_filter_pt ngx_http_next_header_filter;
 static ngx_http_output_body_filter_pt   ngx_http_next_body_filter;
+static ngx_http_request_body_filter_pt  ngx_http_next_request_body_filter;
 
-/* what samples have without being told */
+/* what samples have without being told, of a draining worker and of spans, too */
 static ngx_str_t ngx_http_profiler_builtin_labels[]
-    = {ngx_string("thread"), ngx_string("server"), ngx_string("location"),
+    = {ngx_string("thread"),
+       ngx_string("server"),
+       ngx_string("location"),
+       ngx_string("state"),
+       ngx_string("span_id"),
+       ngx_string("local_root_span_id"),
+       ngx_string(NPROF_TRACE_ENDPOINT),
        ngx_null_string};
 
 
@@ -213,6 +222,9 @@ ngx_http_profiler_label_init(ngx_conf_t *cf)
     ngx_http_next_body_filter = ngx_http_top_body_filter;
     ngx_http_top_body_filter = ngx_http_profiler_body_filter;
 
+    ngx_http_next_request_body_filter = ngx_http_top_request_body_filter;
+    ngx_http_top_request_body_filter = ngx_http_profiler_request_body_filter;
+
     return NGX_OK;
 }
 
@@ -344,6 +356,17 @@ ngx_http_profiler_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     ngx_http_profiler_resume(r);
 
     return ngx_http_next_body_filter(r, in);
+}
+
+
+/* What follows on a client's body, when it has been read, is the request's work:
+   what was read may be of several, as a connection of HTTP/2 is. */
+static ngx_int_t
+ngx_http_profiler_request_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_http_profiler_resume(r);
+
+    return ngx_http_next_request_body_filter(r, in);
 }
 
 

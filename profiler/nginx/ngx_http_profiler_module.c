@@ -26,6 +26,8 @@ static char     *ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd,
                                             void *conf);
 static ngx_int_t ngx_http_profiler_init_process(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_profiler_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_profiler_refuse_method(ngx_http_request_t *r,
+                                                 ngx_uint_t          methods);
 static ngx_http_profiler_path_t *ngx_http_profiler_find(ngx_str_t *path);
 static ngx_int_t ngx_http_profiler_subpath(ngx_http_request_t *r,
                                            ngx_str_t          *path);
@@ -327,8 +329,9 @@ ngx_http_profiler_endpoint(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 /*
- * All of the life cycle is the core module's, which comes before the event
- * modules. This one comes after them, with or without an http block.
+ * All of the life cycle is the core module's, whose place depends on what nginx
+ * was built with. This one comes after the event modules in any, with or without
+ * an http block.
  */
 static ngx_int_t
 ngx_http_profiler_init_process(ngx_cycle_t *cycle)
@@ -369,11 +372,30 @@ ngx_http_profiler_handler(ngx_http_request_t *r)
     }
 
     if (!(r->method & found->methods)) {
-        return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_ALLOWED,
-                                            "Method not allowed");
+        return ngx_http_profiler_refuse_method(r, found->methods);
     }
 
     return found->handler(r);
+}
+
+
+/* 405 says what is allowed, by RFC 9110 15.5.6. */
+static ngx_int_t
+ngx_http_profiler_refuse_method(ngx_http_request_t *r, ngx_uint_t methods)
+{
+    ngx_str_t *allow;
+
+    static ngx_str_t get = ngx_string("GET, HEAD");
+    static ngx_str_t post = ngx_string("GET, HEAD, POST");
+
+    allow = methods & NGX_HTTP_POST ? &post : &get;
+
+    if (ngx_http_profiler_add_header(r, "Allow", allow) == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_profiler_send_error(r, NGX_HTTP_NOT_ALLOWED,
+                                        "Method not allowed");
 }
 
 

@@ -321,7 +321,7 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
         ctx = ngx_http_profiler_label_request(r);
     }
 
-    if (ctx == NULL || ctx->span == NULL
+    if (ctx == NULL || ctx->span == NULL || ctx->ended
         || !ngx_http_profiler_is_traced(r, ctx)) {
         return NGX_OK;
     }
@@ -338,8 +338,8 @@ ngx_http_profiler_log_handler(ngx_http_request_t *r)
     ngx_http_profiler_span_texts(r, &end);
     ngx_profiler_traces->end(ctx->span, &end);
 
-    /* the request is logged once, but its span must not be sent again */
-    ctx->span = NULL;
+    /* whoever logs after us may ask for its ids yet */
+    ctx->ended = 1;
 
     return NGX_OK;
 }

@@ -308,6 +308,11 @@ ngx_profiler_identity_init(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
     asked = ngx_profiler_asked_for(&conf->environment);
     ngx_conf_init_value(conf->enable, asked);
 
+    /* a later configuration may turn it on */
+    if (ngx_profiler_keep_variables(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (!conf->enable) {
         return NGX_OK;
     }
@@ -322,7 +327,7 @@ ngx_profiler_identity_init(ngx_cycle_t *cycle, ngx_profiler_conf_t *conf)
         target->url = NULL;
     }
 
-    return ngx_profiler_keep_variables(cycle);
+    return NGX_OK;
 }
 
 

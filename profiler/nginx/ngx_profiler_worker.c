@@ -378,9 +378,8 @@ ngx_profiler_notices(ngx_log_t *log)
 
 
 /*
- * Once connections exist: they do not yet in init_process of a module that
- * comes before the event modules. A channel's connection, unlike
- * others, may be open when the worker exits.
+ * Once connections exist, which an event module's init_process makes. A
+ * channel's connection, unlike others, may be open when the worker exits.
  */
 static ngx_int_t
 ngx_profiler_listen(ngx_log_t *log)

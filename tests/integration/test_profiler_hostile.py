@@ -37,12 +37,14 @@ def test_body_is_never_taken_for_a_request(profiled, method, path):
     assert answer.count(b"HTTP/1.1 ") == 2, answer
 
 
-@pytest.mark.parametrize("method,path", [
-    ("POST", ""), ("PUT", "profile"), ("DELETE", "symbol"),
-    ("POST", "status")])
-def test_other_methods_get_an_error_that_pprof_shows(profiled, method, path):
+@pytest.mark.parametrize("method,path,allowed", [
+    ("POST", "", "GET, HEAD"), ("PUT", "profile", "GET, HEAD"),
+    ("DELETE", "symbol", "GET, HEAD, POST"), ("POST", "status", "GET, HEAD")])
+def test_other_methods_get_an_error_that_pprof_shows(profiled, method, path,
+                                                     allowed):
     answer = profiled.request(method, f"/debug/pprof/{path}", b"x")
     assert answer.status == 405
+    assert answer.headers["Allow"] == allowed
     assert answer.headers["X-Go-Pprof"] == "1"
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.text == "Method not allowed\n"

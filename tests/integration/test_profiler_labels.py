@@ -463,6 +463,10 @@ def test_subrequests_and_redirects(nginx):
 @pytest.mark.parametrize("directive,reason", [
     ("profiler_label thread $arg_x;", "label name \"thread\" is built in"),
     ("profiler_label location $arg_x;", "label name \"location\" is built in"),
+    ("profiler_label trace_endpoint $uri;", "is built in"),
+    ("profiler_label state $arg_x;", "is built in"),
+    ("profiler_label span_id $arg_x;", "is built in"),
+    ("profiler_label local_root_span_id $arg_x;", "is built in"),
     ("profiler_label 1a $arg_x;", "the first a letter"),
     ("profiler_label a:b $arg_x;", "letters, digits"),
     ("profiler_label a $arg_x; profiler_label a $arg_y;",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from http2_frames import PREFACE, body, request, settle
 from nginx_instance import alive, wait_until
 from test_trace_spans import (TRACEPARENT, access_log, agent,  # noqa: F401
                               configure, passed, status, upstream)
@@ -174,6 +175,28 @@ def test_streams_of_http2(nginx, agent):
     wait_until(lambda: len(access_log(nginx)) == 60, "all are logged")
     assert ({f"{s['span_id']:016x}" for s in spans}
             == {line.split()[2] for line in access_log(nginx)})
+
+
+def test_bodies_of_http2_streams(nginx, agent, upstream):
+    """One that comes after its headers, and one that is read together with
+    another stream's headers: what follows is the work of its own request."""
+    configure(nginx, f"""
+        listen 127.0.0.1:{nginx.port + 1} http2;
+        location /sorted {{ count; count_sort v2; count_threads sorters; }}
+        location /other {{ proxy_pass http://127.0.0.1:{upstream.port}; }}""")
+    nginx.start(agent.environment())
+    with nginx.connect(port=nginx.port + 1) as sock:
+        sock.sendall(PREFACE + request(1, "/sorted", "POST")
+                     + request(3, "/sorted", "POST"))
+        settle(sock)
+        sock.sendall(body(1, b"3 1 2"))
+        settle(sock)
+        sock.sendall(request(5, "/other") + body(3, b"2 1"))
+        spans = agent.wait_spans(3)
+    assert sorted((s["resource"], s.meta.get("algorithm", ""))
+                  for s in spans) == [
+        ("GET /other", ""), ("POST /sorted", "qsort"),
+        ("POST /sorted", "qsort")]
 
 
 def test_requests_that_a_reload_finds(nginx, agent):
