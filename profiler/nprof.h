@@ -11,12 +11,13 @@
  *
  * Life: prepare() in the master before fork, start() and stop() in a worker.
  * start() makes two threads: `nprof-profiler` unwinds and aggregates samples,
- * `nprof-export` symbolizes and encodes. With the jitter engine the former
- * makes `nprof-looker`, which sees what the others do, and `nprof-nudge`, which
- * has it come in time; and where profiles are uploaded, the worker that does so has `nprof-upload`. All
- * functions but some of struct nprof_labels are called on one thread, the event
- * loop's, return at once, and never wait for another thread but for stop(),
- * whose wait is bounded. None may be called from a signal handler.
+ * `nprof-export` symbolizes and encodes; and a third where requests are traced,
+ * `nprof-trace`, which sends their spans. With the jitter engine the first makes
+ * `nprof-looker`, which sees what the others do, and `nprof-nudge`, which has it
+ * come in time; and where profiles are uploaded, the worker that does so has
+ * `nprof-upload`. All functions but some of struct nprof_labels are called on one
+ * thread, the event loop's, return at once, and never wait for another thread but
+ * for stop(), whose wait is bounded. None may be called from a signal handler.
  *
  * What takes time is a job: started here, done on the library's threads, and
  * fetched by next_done() when the descriptor of event_fd() is readable.
@@ -37,7 +38,7 @@
 #define NPROF_SYMBOL "nprof_library"
 
 /* Of the profiler, as receivers of profiles see it. */
-#define NPROF_VERSION "0.1.0"
+#define NPROF_VERSION "1.0.0"
 
 /* CPU samples per second of CPU time and thread, where nothing else is said:
    no divisor of the scheduler's tick rate. */

@@ -87,14 +87,16 @@ def test_package_builds_with_what_make_needs():
 
 
 def test_versions_agree():
-    """Of the package, of CHANGES.md, and of the image that the manifests
-    name."""
+    """Of the package, of CHANGES.md, of the image that the manifests name, and
+    what libnprof says of itself."""
     version = re.match(r"\S+ \(([0-9.]+)\)",
                        (DEBIAN / "changelog").read_text())[1]
     changes = (SOURCE / "CHANGES.md").read_text()
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
     deployment = (SOURCE / "k8s" / "base" / "deployment.yaml").read_text()
     assert f"image: nginx-count-profiler:{version}\n" in deployment
+    header = (SOURCE / "profiler" / "nprof.h").read_text()
+    assert f'#define NPROF_VERSION "{version}"\n' in header
 
 
 @pytest.fixture(scope="module")

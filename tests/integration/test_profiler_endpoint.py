@@ -28,7 +28,7 @@ def test_status_says_what_runs(profiled):
     assert status["cpu"]["rate"] == 99
     assert status["cpu"]["degraded"] is None
     assert status["threads"]["unsampled"] == 0
-    # main, profiler, looker, export
+    # main, profiler, looker, nudge, export
     wait_until(lambda: profiled.get("/debug/pprof/status")
                .json()["threads"]["sampled"] == 5, "five threads are sampled")
 
