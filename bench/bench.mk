@@ -1,5 +1,5 @@
 # The benchmarks: `make bench`, `make bench BENCH=count`, `make bench QUICK=1`.
-# BENCH=overhead has to be asked for: its 30 minutes a load make hours; so have
+# BENCH=overhead has to be asked for: its 60 minutes a load make hours; so have
 # BENCH=export (12 minutes) and BENCH=page, which wants Node.js and Chromium. What
 # BENCH_OPTIONS has goes to each. Their programs and results are in $(BUILD)/bench.
 
