@@ -99,6 +99,18 @@ def test_versions_agree():
     assert f'#define NPROF_VERSION "{version}"\n' in header
 
 
+def test_modules_are_not_linked_into_nginx(tmp_path):
+    source = tmp_path / "nginx"
+    shutil.copytree(os.environ.get("NGINX_SRC", "/usr/share/nginx/src"),
+                    source)
+    done = subprocess.run(
+        ["./configure", "--without-http_rewrite_module",
+         "--without-http_gzip_module", f"--add-module={SOURCE}"],
+        cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "use --add-dynamic-module" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def package():
     """The path of the package, built."""
