@@ -138,7 +138,8 @@ fill(char *image, const struct layout *layout, const struct elf_file *file,
         }
 
         to = &s[i + 1];
-        rc = elf_file_read(file, layout->from[i], image + to->sh_offset);
+        rc = elf_file_read(file, layout->from[i], image + to->sh_offset,
+                           to->sh_size);
         if (rc != 0) {
             return rc;
         }

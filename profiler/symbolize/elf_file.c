@@ -316,12 +316,11 @@ inflate_section(const struct elf_file *file, const Elf64_Shdr *section,
 
 
 int
-elf_file_read(const struct elf_file *file, const Elf64_Shdr *section, void *to)
+elf_file_read(const struct elf_file *file, const Elf64_Shdr *section, void *to,
+              uint64_t size)
 {
-    uint64_t size;
-
-    size = elf_file_section_size(file, section);
-    if (size == 0) {
+    /* That of a compressed section is in the file, which may have changed. */
+    if (size == 0 || elf_file_section_size(file, section) != size) {
         return -ENOEXEC;
     }
 
@@ -347,7 +346,7 @@ elf_file_load(const struct elf_file *file, const Elf64_Shdr *section,
 
     p = block_arena_alloc(arena, *size + 1);
 
-    if (p == NULL || elf_file_read(file, section, p) != 0) {
+    if (p == NULL || elf_file_read(file, section, p, *size) != 0) {
         *size = 0;
         return NULL;
     }

@@ -70,12 +70,12 @@ uint64_t elf_file_section_size(const struct elf_file *file,
 
 
 /*
- * Writes the section's decompressed contents to `to`, which has room for what
- * elf_file_section_size() said. 0; -ENOEXEC if it is corrupt, -errno of a
- * read.
+ * Writes the section's decompressed contents to `to`: size bytes, which is what
+ * elf_file_section_size() said. 0; -ENOEXEC if it is corrupt, or has another
+ * size since somebody wrote to the file; -errno of a read.
  */
 int elf_file_read(const struct elf_file *file, const Elf64_Shdr *section,
-                  void *to);
+                  void *to, uint64_t size);
 
 
 /*

@@ -310,6 +310,56 @@ Test(elf_file, the_offset_of_a_shared_descriptor_stays)
 }
 
 
+static void
+claim_size(int fd, const Elf64_Shdr *section, uint64_t size)
+{
+    cr_assert_eq(
+        pwrite(fd, &size, sizeof(size),
+               (off_t) (section->sh_offset + offsetof(Elf64_Chdr, ch_size))),
+        sizeof(size));
+}
+
+
+/* The size of a compressed section is in the file: who writes there between
+   two readings of it must not have more written than there is room for. */
+Test(elf_file, a_section_that_grew_is_not_read, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    int               fd;
+    size_t            i;
+    uint8_t          *to;
+    uint64_t          size, room = 64;
+    struct elf_file   elf;
+    const Elf64_Shdr *info;
+
+    fd = open(fixture_compile("cc", "inlined_calls.c", "-gz"), O_RDWR);
+    cr_assert_eq(elf_file_open(&elf, fd), 0);
+    info = elf_file_section(&elf, ".debug_info");
+    cr_assert(info->sh_flags & SHF_COMPRESSED);
+    size = elf_file_section_size(&elf, info);
+    cr_assert_gt(size, room);
+
+    to = malloc(size);
+    memset(to, 0xa5, size);
+    claim_size(fd, info, room);
+    cr_assert_eq(elf_file_section_size(&elf, info), room);
+    claim_size(fd, info, size);
+
+    cr_expect_eq(elf_file_read(&elf, info, to, room), -ENOEXEC);
+    for (i = room; i < size; i++) {
+        cr_assert_eq(to[i], 0xa5, "%zu bytes, in room for %lu", i, room);
+    }
+
+    cr_expect_eq(elf_file_read(&elf, info, to, size), 0);
+    claim_size(fd, info, room);
+    cr_expect_eq(elf_file_read(&elf, info, to, size), -ENOEXEC);
+
+    free(to);
+    elf_file_close(&elf);
+    close(fd);
+}
+
+
 /* An address in all of local, hidden, underscored and plain names. */
 Test(elf_symbols, an_exported_name_beats_a_shorter_one, .init = fixture_setup,
      .fini = fixture_teardown)
