@@ -17,7 +17,10 @@
 /* Shared objects have below 100. */
 #define SECTIONS_MAX 65536
 #define NAMES_MAX (1024 * 1024)
+
+/* Of notes: bytes of a section, and sections, of which files have a handful. */
 #define NOTES_MAX (64 * 1024)
+#define NOTE_SECTIONS_MAX 64
 
 #define INFLATE_CHUNK (32 * 1024)
 
@@ -359,16 +362,17 @@ size_t
 elf_file_build_id(const struct elf_file *file, uint8_t *id, size_t max)
 {
     size_t             n = 0;
-    uint32_t           i;
+    uint32_t           i, left = NOTE_SECTIONS_MAX;
     uint64_t           size;
     const char        *notes;
     struct block_arena arena = {0};
 
-    for (i = 1; i < file->n_sections && n == 0; i++) {
+    for (i = 1; i < file->n_sections && n == 0 && left > 0; i++) {
         if (file->sections[i].sh_type != SHT_NOTE) {
             continue;
         }
 
+        left--;
         notes
             = elf_file_load(file, &file->sections[i], NOTES_MAX, &arena, &size);
         if (notes != NULL) {

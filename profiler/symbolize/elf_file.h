@@ -86,7 +86,10 @@ void *elf_file_load(const struct elf_file *file, const Elf64_Shdr *section,
                     uint64_t max, struct block_arena *arena, uint64_t *size);
 
 
-/* The GNU build id, cut to max bytes; its length, 0 if it has none. */
+/*
+ * The GNU build id, cut to max bytes; its length, 0 if it has none among the
+ * first 64 sections of notes, each of 64 KB at most.
+ */
 size_t elf_file_build_id(const struct elf_file *file, uint8_t *id, size_t max);
 
 

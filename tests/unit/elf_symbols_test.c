@@ -360,6 +360,69 @@ Test(elf_file, a_section_that_grew_is_not_read, .init = fixture_setup,
 }
 
 
+struct note {
+    Elf64_Nhdr header;
+    char       name[4];
+    uint32_t   description;
+};
+
+
+/* An ELF file of notes only: many sections of one note, then the build id. */
+struct note_file {
+    Elf64_Ehdr  header;
+    struct note other;
+    struct note id;
+    Elf64_Shdr  sections[1002];
+};
+
+
+static void
+make_notes(struct note_file *image, unsigned n_before)
+{
+    unsigned i;
+
+    *image = (struct note_file){
+        .header = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64,
+                               ELFDATA2LSB},
+                   .e_type = ET_DYN,
+                   .e_shoff = offsetof(struct note_file, sections),
+                   .e_shentsize = sizeof(Elf64_Shdr),
+                   .e_shnum = (Elf64_Half) (n_before + 2)},
+        .other = {{4, 4, NT_GNU_ABI_TAG}, "GNU", 1},
+        .id = {{4, 4, NT_GNU_BUILD_ID}, "GNU", 0x12345678},
+    };
+
+    for (i = 1; i <= n_before + 1; i++) {
+        image->sections[i].sh_type = SHT_NOTE;
+        image->sections[i].sh_size = sizeof(struct note);
+        image->sections[i].sh_offset = i <= n_before
+                                           ? offsetof(struct note_file, other)
+                                           : offsetof(struct note_file, id);
+    }
+}
+
+
+/* Section headers may all name the same bytes, so that a small file has more
+   notes than there is memory. */
+Test(elf_file, a_build_id_is_not_looked_for_without_end)
+{
+    uint32_t         id = 0;
+    struct elf_file  elf;
+    struct note_file image;
+
+    make_notes(&image, 20);
+    cr_assert_eq(elf_file_open_image(&elf, &image, sizeof(image)), 0);
+    cr_expect_eq(elf_file_build_id(&elf, (uint8_t *) &id, sizeof(id)), 4);
+    cr_expect_eq(id, 0x12345678);
+    elf_file_close(&elf);
+
+    make_notes(&image, 1000);
+    cr_assert_eq(elf_file_open_image(&elf, &image, sizeof(image)), 0);
+    cr_expect_eq(elf_file_build_id(&elf, (uint8_t *) &id, sizeof(id)), 0);
+    elf_file_close(&elf);
+}
+
+
 /* An address in all of local, hidden, underscored and plain names. */
 Test(elf_symbols, an_exported_name_beats_a_shorter_one, .init = fixture_setup,
      .fini = fixture_teardown)
