@@ -19,6 +19,16 @@
 /* Longer names are not worth their cost, and a file can claim megabytes. */
 #define NAME_LEN_MAX 16384
 
+/*
+ * Bytes of all PLT stubs, some 100,000 with the names of C++. Each has its text
+ * for itself, and a file can make all of them call the function with the
+ * longest name.
+ */
+#define STUBS_MAX (32 * 1024 * 1024)
+
+/* Of a stub beside its text: in the maps, while they grow. */
+#define STUB_ROWS 128
+
 #define PLT_SUFFIX "@plt"
 
 
@@ -31,6 +41,8 @@ struct elf_symbols {
     const char       **names;
     uint32_t           n_names;
     uint32_t           capacity;
+
+    size_t stub_bytes;
 };
 
 
@@ -84,6 +96,16 @@ is_function(const struct elf_file *file, const Elf64_Sym *symbol)
 }
 
 
+/* 0 if it is longer than we want it. */
+static size_t
+name_length(const char *name)
+{
+    size_t len = strnlen(name, NAME_LEN_MAX);
+
+    return len < NAME_LEN_MAX ? len : 0;
+}
+
+
 /* Lower is better: exported, then few underscores, then short. */
 static uint32_t
 rank_of(const Elf64_Sym *symbol, const char *name, size_t len)
@@ -120,9 +142,9 @@ add_symbol(struct elf_symbols *symbols, const struct symbol_table *table,
     }
 
     name = table->strings + symbol->st_name;
-    len = strnlen(name, NAME_LEN_MAX);
+    len = name_length(name);
 
-    if (len == 0 || len == NAME_LEN_MAX) {
+    if (len == 0) {
         return 0;
     }
 
@@ -172,6 +194,7 @@ add_table(struct elf_symbols *symbols, const struct elf_file *file,
 }
 
 
+/* Those beyond the bound stay without names. */
 static int
 add_stub(void *context, uint64_t start, uint64_t end, const char *name,
          uint64_t resolver)
@@ -180,6 +203,10 @@ add_stub(void *context, uint64_t start, uint64_t end, const char *name,
     size_t              len;
     uint32_t            i;
     struct elf_symbols *symbols = context;
+
+    if (symbols->stub_bytes >= STUBS_MAX) {
+        return 0;
+    }
 
     if (name == NULL) {
         /* The resolver has the name of what it picks among. */
@@ -191,7 +218,11 @@ add_stub(void *context, uint64_t start, uint64_t end, const char *name,
         name = symbols->names[i];
     }
 
-    len = strnlen(name, NAME_LEN_MAX);
+    len = name_length(name);
+    if (len == 0) {
+        return 0;
+    }
+
     text = block_arena_alloc(&symbols->arena, len + sizeof(PLT_SUFFIX));
     if (text == NULL) {
         return -ENOMEM;
@@ -199,6 +230,7 @@ add_stub(void *context, uint64_t start, uint64_t end, const char *name,
 
     memcpy(text, name, len);
     memcpy(text + len, PLT_SUFFIX, sizeof(PLT_SUFFIX));
+    symbols->stub_bytes += STUB_ROWS + len + sizeof(PLT_SUFFIX);
 
     return add_name(symbols, &symbols->stubs, start, end, text, 0);
 }
@@ -227,7 +259,7 @@ read_tables(struct elf_symbols *symbols, const struct elf_file *code,
     }
 
     if (rc == 0 && code != NULL) {
-        rc = plt_stubs_walk(code, &symbols->arena, add_stub, symbols);
+        rc = plt_stubs_walk(code, add_stub, symbols);
     }
 
     if (rc == 0) {

@@ -11,7 +11,7 @@
  *
  * The export thread. Memory: the tables and 64 bytes per symbol, at most some
  * 200 MB for a file that was made to hurt, 1 MB for a large real one; all goes
- * with elf_symbols_close().
+ * with elf_symbols_close(). While it opens, that of plt_stubs.h comes on top.
  */
 
 

@@ -28,7 +28,7 @@ struct slot {
 
 struct plt {
     const struct elf_file *file;
-    struct block_arena    *arena;
+    struct block_arena     arena;
 
     const Elf64_Sym *symbols;
     uint64_t         n_symbols;
@@ -55,12 +55,12 @@ load_symbols(struct plt *plt)
     }
 
     plt->symbols
-        = elf_file_load(plt->file, section, TABLE_MAX, plt->arena, &size);
+        = elf_file_load(plt->file, section, TABLE_MAX, &plt->arena, &size);
     plt->n_symbols = size / sizeof(Elf64_Sym);
 
     plt->strings
         = elf_file_load(plt->file, &plt->file->sections[section->sh_link],
-                        TABLE_MAX, plt->arena, &plt->strings_size);
+                        TABLE_MAX, &plt->arena, &plt->strings_size);
 
     return plt->symbols && plt->strings ? 0 : -ENOEXEC;
 }
@@ -107,10 +107,10 @@ load_slots(struct plt *plt, const char *section_name, size_t *n)
         return NULL;
     }
 
-    relas = elf_file_load(plt->file, section, TABLE_MAX, plt->arena, &size);
+    relas = elf_file_load(plt->file, section, TABLE_MAX, &plt->arena, &size);
     size /= sizeof(Elf64_Rela);
 
-    slots = block_arena_alloc(plt->arena, size * sizeof(*slots));
+    slots = block_arena_alloc(&plt->arena, size * sizeof(*slots));
     if (relas == NULL || slots == NULL) {
         return NULL;
     }
@@ -144,7 +144,7 @@ collect_slots(struct plt *plt)
     plt->lazy = load_slots(plt, ".rela.plt", &plt->n_lazy);
     got = load_slots(plt, ".rela.dyn", &n);
 
-    plt->slots = block_arena_alloc(plt->arena,
+    plt->slots = block_arena_alloc(&plt->arena,
                                    (plt->n_lazy + n) * sizeof(*plt->slots));
     if (plt->slots == NULL) {
         return -ENOMEM;
@@ -229,7 +229,7 @@ walk_section(struct plt *plt, const char *name, plt_stub_pt tell, void *context)
         return 0;
     }
 
-    code = elf_file_load(plt->file, section, CODE_MAX, plt->arena, &size);
+    code = elf_file_load(plt->file, section, CODE_MAX, &plt->arena, &size);
 
     step = section->sh_entsize == STUB_MIN ? STUB_MIN : 2 * STUB_MIN;
 
@@ -251,24 +251,39 @@ walk_section(struct plt *plt, const char *name, plt_stub_pt tell, void *context)
 }
 
 
-int
-plt_stubs_walk(const struct elf_file *file, struct block_arena *arena,
-               plt_stub_pt tell, void *context)
+static int
+walk_sections(struct plt *plt, plt_stub_pt tell, void *context)
 {
     int                      rc;
     size_t                   i;
-    struct plt               plt = {.file = file, .arena = arena};
     static const char *const names[] = {".plt", ".plt.sec", ".plt.got"};
 
-    if (file->header.e_machine != EM_X86_64 || load_symbols(&plt) != 0) {
+    if (load_symbols(plt) != 0) {
         return 0;
     }
 
-    rc = collect_slots(&plt);
+    rc = collect_slots(plt);
 
     for (i = 0; rc == 0 && i < sizeof(names) / sizeof(names[0]); i++) {
-        rc = walk_section(&plt, names[i], tell, context);
+        rc = walk_section(plt, names[i], tell, context);
     }
+
+    return rc;
+}
+
+
+int
+plt_stubs_walk(const struct elf_file *file, plt_stub_pt tell, void *context)
+{
+    int        rc;
+    struct plt plt = {.file = file};
+
+    if (file->header.e_machine != EM_X86_64) {
+        return 0;
+    }
+
+    rc = walk_sections(&plt, tell, context);
+    block_arena_free(&plt.arena);
 
     return rc;
 }

@@ -8,7 +8,8 @@
  * .plt.sec and .plt.got alike, whichever linker laid them out. x86_64 only;
  * elsewhere there are no names.
  *
- * The export thread, as elf_symbols.h, which is the only user.
+ * The export thread, as elf_symbols.h, which is the only user. Memory: copies
+ * of symbols and relocations, 150 MB at most; none is held after a call.
  */
 
 
@@ -23,19 +24,20 @@
 
 /*
  * Told of a stub: its bounds in ELF virtual addresses; the name of the symbol,
- * or NULL and the address of the resolver that picks the function at load time
- * (an IRELATIVE relocation). 0, or -errno to stop.
+ * which lives until the walk is over, or NULL and the address of the resolver
+ * that picks the function at load time (an IRELATIVE relocation). 0, or -errno
+ * to stop.
  */
 typedef int (*plt_stub_pt)(void *context, uint64_t start, uint64_t end,
                            const char *name, uint64_t resolver);
 
 
 /*
- * Tells of every stub whose function is known. Names are in the arena.
- * 0; -ENOMEM; what the callback returned.
+ * Tells of every stub whose function is known. 0; -ENOMEM; what the callback
+ * returned.
  */
-int plt_stubs_walk(const struct elf_file *file, struct block_arena *arena,
-                   plt_stub_pt tell, void *context);
+int plt_stubs_walk(const struct elf_file *file, plt_stub_pt tell,
+                   void *context);
 
 
 #endif /* NPROF_PLT_STUBS_H */

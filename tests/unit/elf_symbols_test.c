@@ -240,6 +240,64 @@ Test(elf_symbols, a_stub_of_an_ifunc_has_the_name_of_its_resolver)
 }
 
 
+/* A module of n stubs that all call the function of one name. */
+static struct elf_symbols *
+open_stubs(unsigned n, unsigned name_length, uint64_t *first)
+{
+    char              path[256];
+    int               fd;
+    struct elf_file   elf;
+    const Elf64_Shdr *stubs;
+
+    fixture_run("cd %s && { echo '.section .plt.sec,\"ax\"'; echo '.rept %u'; "
+                "printf 'jmp *a%%0*d@GOTPCREL(%%%%rip)\n' %u 0; "
+                "printf '%%s\n' '.balign 16' .endr '.section .note.GNU-stack';"
+                " } > stubs.s && cc -shared -o libstubs.so stubs.s",
+                fixture_folder, n, name_length - 1);
+    snprintf(path, sizeof(path), "%s/libstubs.so", fixture_folder);
+
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_eq(elf_file_open(&elf, fd), 0);
+    stubs = elf_file_section(&elf, ".plt.sec");
+    cr_assert_not_null(stubs);
+    cr_assert_geq(stubs->sh_size, 16ul * n);
+    *first = stubs->sh_addr;
+    elf_file_close(&elf);
+    close(fd);
+
+    return open_symbols(path);
+}
+
+
+/* Each stub has a copy of the name: 64 MB of them here. */
+Test(elf_symbols, stubs_that_share_a_long_name_are_bounded,
+     .init = fixture_setup, .fini = fixture_teardown)
+{
+    uint64_t            first;
+    const char         *name;
+    struct elf_symbols *symbols = open_stubs(4096, 16000, &first);
+
+    name = elf_symbols_find(symbols, first);
+    cr_assert_not_null(name);
+    cr_expect_eq(strlen(name), 16000 + strlen("@plt"));
+    cr_expect_not_null(elf_symbols_find(symbols, first + 16 * 1000));
+    cr_expect_null(elf_symbols_find(symbols, first + 16 * 4095));
+
+    elf_symbols_close(symbols);
+}
+
+
+Test(elf_symbols, a_stub_of_a_name_without_end_has_none, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    uint64_t            first;
+    struct elf_symbols *symbols = open_stubs(2, 20000, &first);
+
+    cr_expect_null(elf_symbols_find(symbols, first));
+    elf_symbols_close(symbols);
+}
+
+
 Test(elf_symbols, a_symbol_without_a_size_names_nothing, .init = fixture_setup,
      .fini = fixture_teardown)
 {
