@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "call_chain.h"
 #include "debug_sections.h"
 #include "dwarf_lines.h"
 #include "interval_map.h"
@@ -17,9 +18,6 @@
 
 /* Namespaces and classes around a function. */
 #define CONTAINERS_MAX 16
-
-/* Blocks and inlined calls around an address; deeper ones are left out. */
-#define BLOCKS_MAX 64
 
 /*
  * Of one unit; C++ units of large programs have some hundred thousand. Forged
@@ -68,14 +66,6 @@ struct dwarf_lines {
 struct function_walk {
     struct interval_map *functions;
     uint32_t             dies_left;
-};
-
-
-/* The function at an address, then the inlined calls in it, inwards. */
-struct call_chain {
-    Dwarf_Die dies[DWARF_LINES_MAX_FRAMES];
-    unsigned  n;
-    uint32_t  dies_left;
 };
 
 
@@ -371,61 +361,6 @@ index_functions(struct unit *unit, Dwarf_Die *die)
 }
 
 
-/* 1 if an inlined call or a block is to be looked into. */
-static int
-holds(Dwarf_Die *die, int tag, uint64_t address)
-{
-    if (dwarf_haspc(die, address) == 1) {
-        return tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block;
-    }
-
-    /* A block for the sake of its variables' scope may have no addresses. */
-    return tag == DW_TAG_lexical_block && !dwarf_hasattr(die, DW_AT_low_pc)
-           && !dwarf_hasattr(die, DW_AT_ranges);
-}
-
-
-/* Appends the inlined calls below a DIE that hold the address; 1 if any. */
-static int
-follow_inlined(struct call_chain *chain, Dwarf_Die *parent, uint64_t address,
-               unsigned depth)
-{
-    int       tag;
-    Dwarf_Die die;
-
-    if (depth > BLOCKS_MAX || dwarf_child(parent, &die) != 0) {
-        return 0;
-    }
-
-    do {
-        if (chain->dies_left == 0) {
-            return 0;
-        }
-
-        chain->dies_left--;
-        tag = dwarf_tag(&die);
-
-        if (!holds(&die, tag, address)) {
-            continue;
-        }
-
-        if (tag == DW_TAG_inlined_subroutine) {
-            if (chain->n < DWARF_LINES_MAX_FRAMES) {
-                chain->dies[chain->n++] = die;
-                follow_inlined(chain, &die, address, depth + 1);
-            }
-            return 1;
-        }
-
-        if (follow_inlined(chain, &die, address, depth + 1)) {
-            return 1;
-        }
-    } while (dwarf_siblingof(&die, &die) == 0);
-
-    return 0;
-}
-
-
 static const char *
 name_of(Dwarf_Die *die)
 {
@@ -556,7 +491,7 @@ dwarf_lines_find(struct dwarf_lines *lines, uint64_t address,
                  struct dwarf_frame frames[DWARF_LINES_MAX_FRAMES])
 {
     uint32_t          offset;
-    Dwarf_Die         die;
+    Dwarf_Die         die, function;
     struct unit      *unit;
     struct call_chain chain;
 
@@ -572,14 +507,11 @@ dwarf_lines_find(struct dwarf_lines *lines, uint64_t address,
     }
 
     chain.n = 0;
-    chain.dies_left = DIES_MAX;
-
     offset = interval_map_find(&unit->functions, address);
 
     if (offset != INTERVAL_MAP_NONE
-        && dwarf_offdie(lines->file.dwarf, offset, &chain.dies[0]) != NULL) {
-        chain.n = 1;
-        follow_inlined(&chain, &chain.dies[0], address, 0);
+        && dwarf_offdie(lines->file.dwarf, offset, &function) != NULL) {
+        call_chain_follow(&chain, &function, address);
     }
 
     return describe(&chain, &die, address, frames);
