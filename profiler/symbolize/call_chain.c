@@ -15,21 +15,49 @@
 /* Of one function; forged sibling attributes can lead in a circle. */
 #define DIES_MAX 1000000
 
+/* Compared with one address; forged DIEs can share one long list. */
+#define RANGES_MAX 500000
+
 
 /* The walk of one function, for one address. */
 struct call_walk {
     struct call_chain *chain;
     uint64_t           address;
     uint32_t           dies_left;
+    uint32_t           ranges_left;
 };
+
+
+/* 1 if a range of the DIE holds the address: dwarf_haspc() has no bound. */
+static int
+has_address(struct call_walk *walk, Dwarf_Die *die)
+{
+    Dwarf_Addr base, start, end;
+    ptrdiff_t  offset = 0;
+
+    while (walk->ranges_left > 0
+           && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
+        walk->ranges_left--;
+
+        if (start <= walk->address && walk->address < end) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
 
 
 /* 1 if an inlined call or a block is to be looked into. */
 static int
-holds(Dwarf_Die *die, int tag, uint64_t address)
+holds(struct call_walk *walk, Dwarf_Die *die, int tag)
 {
-    if (dwarf_haspc(die, address) == 1) {
-        return tag == DW_TAG_inlined_subroutine || tag == DW_TAG_lexical_block;
+    if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_lexical_block) {
+        return 0;
+    }
+
+    if (has_address(walk, die)) {
+        return 1;
     }
 
     /* A block for the sake of its variables' scope may have no addresses. */
@@ -58,7 +86,7 @@ follow_inlined(struct call_walk *walk, Dwarf_Die *parent, unsigned depth)
         walk->dies_left--;
         tag = dwarf_tag(&die);
 
-        if (!holds(&die, tag, walk->address)) {
+        if (!holds(walk, &die, tag)) {
             continue;
         }
 
@@ -83,8 +111,12 @@ void
 call_chain_follow(struct call_chain *chain, const Dwarf_Die *function,
                   uint64_t address)
 {
-    struct call_walk walk
-        = {.chain = chain, .address = address, .dies_left = DIES_MAX};
+    struct call_walk walk = {
+        .chain = chain,
+        .address = address,
+        .dies_left = DIES_MAX,
+        .ranges_left = RANGES_MAX,
+    };
 
     chain->dies[0] = *function;
     chain->n = 1;

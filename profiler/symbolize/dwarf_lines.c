@@ -25,7 +25,14 @@
  */
 #define DIES_MAX 1000000
 
-#define RANGES_MAX 100000
+/*
+ * Address ranges of the units of a file, and of its functions; forged DIEs can
+ * share one long list.
+ */
+#define RANGES_MAX 500000
+
+/* Of one file; libdw keeps a kilobyte of each that it was asked for. */
+#define UNITS_MAX 100000
 
 
 struct debug_file {
@@ -59,6 +66,9 @@ struct dwarf_lines {
     uint32_t           n_units;
     uint32_t           capacity;
     struct block_arena arena;
+
+    /* Of the functions of all units that are indexed. */
+    uint32_t n_ranges;
 };
 
 
@@ -66,6 +76,7 @@ struct dwarf_lines {
 struct function_walk {
     struct interval_map *functions;
     uint32_t             dies_left;
+    uint32_t             n_ranges;
 };
 
 
@@ -99,22 +110,20 @@ close_debug_file(struct debug_file *debug)
 }
 
 
-/* Adds all address ranges of a DIE. */
+/* Adds all address ranges of a DIE, and counts them. */
 static int
-add_ranges(struct interval_map *map, Dwarf_Die *die, uint32_t value)
+add_ranges(struct interval_map *map, Dwarf_Die *die, uint32_t value,
+           uint32_t *n_ranges)
 {
     int        rc = 0;
-    unsigned   n;
     Dwarf_Addr base, start, end;
     ptrdiff_t  offset = 0;
 
-    for (n = 0; rc == 0 && n < RANGES_MAX; n++) {
-        offset = dwarf_ranges(die, offset, &base, &start, &end);
-        if (offset <= 0) {
-            break;
-        }
-
-        rc = interval_map_add(map, start, end, value, 0);
+    while (rc == 0
+           && (offset = dwarf_ranges(die, offset, &base, &start, &end)) > 0) {
+        rc = ++*n_ranges > RANGES_MAX
+                 ? -E2BIG
+                 : interval_map_add(map, start, end, value, 0);
     }
 
     return rc;
@@ -159,7 +168,7 @@ index_summary(struct dwarf_lines *lines)
         n = 0;
     }
 
-    for (i = 0; rc == 0 && i < n; i++) {
+    for (i = 0; rc == 0 && i < n && i < RANGES_MAX; i++) {
         if (dwarf_getarangeinfo(dwarf_onearange(ranges, i), &start, &length,
                                 &die)
             != 0) {
@@ -186,7 +195,7 @@ static int
 index_units(struct dwarf_lines *lines)
 {
     int       rc = 0;
-    uint32_t  i;
+    uint32_t  i, n_units = 0, n_ranges = 0;
     Dwarf_CU *unit = NULL;
     Dwarf_Die die;
 
@@ -195,12 +204,17 @@ index_units(struct dwarf_lines *lines)
            && dwarf_get_units(lines->file.dwarf, unit, &unit, NULL, NULL, &die,
                               NULL)
                   == 0) {
+        if (++n_units > UNITS_MAX) {
+            return -E2BIG;
+        }
+
         switch (dwarf_tag(&die)) {
         case DW_TAG_compile_unit:
         case DW_TAG_skeleton_unit:
             i = add_unit(lines, dwarf_dieoffset(&die));
-            rc = i == INTERVAL_MAP_NONE ? -ENOMEM
-                                        : add_ranges(&lines->own, &die, i);
+            rc = i == INTERVAL_MAP_NONE
+                     ? -ENOMEM
+                     : add_ranges(&lines->own, &die, i, &n_ranges);
         }
     }
 
@@ -332,7 +346,7 @@ collect_functions(struct function_walk *walk, Dwarf_Die *parent, unsigned depth)
 
         if (tag == DW_TAG_subprogram) {
             rc = add_ranges(walk->functions, &die,
-                            (uint32_t) dwarf_dieoffset(&die));
+                            (uint32_t) dwarf_dieoffset(&die), &walk->n_ranges);
         }
 
         if (rc == 0 && is_container(tag)) {
@@ -346,18 +360,22 @@ collect_functions(struct function_walk *walk, Dwarf_Die *parent, unsigned depth)
 
 /* A unit that is too large or corrupt keeps its lines, without functions. */
 static void
-index_functions(struct unit *unit, Dwarf_Die *die)
+index_functions(struct dwarf_lines *lines, struct unit *unit, Dwarf_Die *die)
 {
     struct function_walk walk;
 
     unit->indexed = 1;
     walk.functions = &unit->functions;
     walk.dies_left = DIES_MAX;
+    walk.n_ranges = lines->n_ranges;
 
     if (collect_functions(&walk, die, 0) != 0
         || interval_map_seal(&unit->functions) != 0) {
         interval_map_free(&unit->functions);
+        return;
     }
+
+    lines->n_ranges = walk.n_ranges;
 }
 
 
@@ -503,7 +521,7 @@ dwarf_lines_find(struct dwarf_lines *lines, uint64_t address,
     }
 
     if (!unit->indexed) {
-        index_functions(unit, &die);
+        index_functions(lines, unit, &die);
     }
 
     chain.n = 0;

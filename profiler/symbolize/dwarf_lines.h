@@ -7,7 +7,8 @@
  * looked for outside of the two files that the caller opened.
  *
  * The export thread; needs 256 KB of stack. Memory: DEBUG_SECTIONS_MAX for
- * each of the two files plus what libdw keeps of the units that were asked
+ * each of the two files, indexes of units and functions (some 200 MB for a file
+ * that was made to hurt), plus what libdw keeps of the units that were asked
  * for; all goes with dwarf_lines_close().
  */
 

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "symbolize/debug_sections.h"
-#include "symbolize/dwarf_lines.h"
 #include "symbolize/symbolizer.h"
 
 
@@ -114,22 +113,6 @@ full_path(char *to, size_t size, const struct dwarf_frame *frame)
 }
 
 
-static struct dwarf_lines *
-open_lines(const char *path)
-{
-    int                 fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct elf_file     elf;
-    struct dwarf_lines *lines;
-
-    cr_assert_eq(elf_file_open(&elf, fd), 0, "%s", path);
-    cr_assert_eq(dwarf_lines_open(&lines, &elf, NULL), 0, "%s", path);
-    elf_file_close(&elf);
-    close(fd);
-
-    return lines;
-}
-
-
 /* Draws addresses in .text, and asks addr2line for them. */
 static void
 ask_at_random(const char *path, uint64_t *addresses)
@@ -160,7 +143,7 @@ compare_with_addr2line(const char *path)
     unsigned            j, n, other_file = 0, known = 0;
     uint64_t            addresses[ADDRESSES];
     struct dwarf_frame  frames[DWARF_LINES_MAX_FRAMES];
-    struct dwarf_lines *lines = open_lines(path);
+    struct dwarf_lines *lines = fixture_lines(path);
 
     ask_at_random(path, addresses);
 
@@ -380,7 +363,7 @@ Test(dwarf_lines, inlined_calls_come_innermost_first, .init = fixture_setup,
     unsigned            n, most = 0;
     const char         *path = fixture_compile("cc", "inlined_calls.c", "");
     struct dwarf_frame  frames[DWARF_LINES_MAX_FRAMES];
-    struct dwarf_lines *lines = open_lines(path);
+    struct dwarf_lines *lines = fixture_lines(path);
 
     fixture_text(path, &start, &size);
 
@@ -442,54 +425,4 @@ Test(dwarf_lines, a_compression_bomb_is_refused, .init = fixture_setup,
 
     elf_file_close(&elf);
     close(fd);
-}
-
-
-/*
- * A DIE whose DW_AT_sibling is the DIE itself, below a parent without one: a
- * reader that trusts it never ends.
- */
-Test(dwarf_lines, a_sibling_that_leads_back_is_not_followed,
-     .init = fixture_setup, .fini = fixture_teardown, .timeout = 20)
-{
-    char                path[256];
-    struct dwarf_lines *lines;
-    struct dwarf_frame  frames[DWARF_LINES_MAX_FRAMES];
-    uint64_t            start, size;
-
-    fixture_run("cat > %s/loop.s <<'END'\n"
-                ".text\n.Lstart: .fill 16,1,0x90\n.Lend:\n"
-                ".section .debug_abbrev\n"
-                ".uleb128 1, 0x11; .byte 1; .uleb128 0x11, 0x01, 0x12, 0x07,"
-                " 0x10, 0x17, 0, 0\n"
-                ".uleb128 2, 0x04; .byte 1; .uleb128 0, 0\n"
-                ".uleb128 3, 0x28; .byte 0; .uleb128 0x01, 0x13, 0, 0\n"
-                ".byte 0\n"
-                ".section .debug_info\n"
-                ".Lunit: .long .Lunit_end - .Lversion\n"
-                ".Lversion: .value 4\n.long 0\n.byte 8\n"
-                ".uleb128 1; .quad .Lstart, .Lend - .Lstart; .long 0\n"
-                ".uleb128 2\n"
-                ".Lloop: .uleb128 3; .long .Lloop - .Lunit\n"
-                ".byte 0, 0, 0\n.Lunit_end:\n"
-                ".section .debug_line\n"
-                ".Lline: .long .Lline_end - .Lline - 4\n.value 4\n"
-                ".long .Lprogram - .Llength\n.Llength: .byte 1, 1, 1, -5, 14,"
-                " 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1\n"
-                ".byte 0\n.asciz \"loop.s\"\n.byte 0, 0, 0, 0\n"
-                ".Lprogram: .byte 0, 9, 2\n.quad .Lstart\n"
-                ".byte 3, 6, 1, 2, 16, 0, 1, 1\n.Lline_end:\n"
-                ".section .note.GNU-stack\n"
-                "END\ncc -shared -o %s/libloop.so %s/loop.s",
-                fixture_folder, fixture_folder, fixture_folder);
-    snprintf(path, sizeof(path), "%s/libloop.so", fixture_folder);
-
-    lines = open_lines(path);
-    fixture_text(path, &start, &size);
-
-    for (; size > 0; size--, start++) {
-        dwarf_lines_find(lines, start, frames);
-    }
-
-    dwarf_lines_close(lines);
 }

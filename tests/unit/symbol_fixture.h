@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "symbolize/dwarf_lines.h"
 #include "symbolize/elf_file.h"
 #include "unwind/module_identity.h"
 
@@ -124,6 +125,23 @@ fixture_text(const char *path, uint64_t *start, uint64_t *size)
     *size = text->sh_size;
     elf_file_close(&elf);
     close(fd);
+}
+
+
+/* The debug information of a file. */
+static inline struct dwarf_lines *
+fixture_lines(const char *path)
+{
+    int                 fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct elf_file     elf;
+    struct dwarf_lines *lines;
+
+    cr_assert_eq(elf_file_open(&elf, fd), 0, "%s", path);
+    cr_assert_eq(dwarf_lines_open(&lines, &elf, NULL), 0, "%s", path);
+    elf_file_close(&elf);
+    close(fd);
+
+    return lines;
 }
 
 
