@@ -118,6 +118,31 @@ open_lines(const struct elf_file *file, const char *debug_folder)
 }
 
 
+static int
+open_tables(struct module_symbols *module, const struct elf_file *code,
+            const struct elf_file *debug, const char *debug_folder)
+{
+    int rc;
+
+    rc = elf_symbols_open(&module->symbols, code, debug);
+    if (rc != 0) {
+        return rc;
+    }
+
+    module->lines = open_lines(code, debug_folder);
+
+    if (module->lines == NULL) {
+        module->lines = open_lines(debug, debug_folder);
+    }
+
+    if (code != NULL) {
+        module->starts = unwind_starts_open(code);
+    }
+
+    return 0;
+}
+
+
 int
 module_symbols_open(struct module_symbols        *module,
                     const struct module_identity *identity,
@@ -134,19 +159,10 @@ module_symbols_open(struct module_symbols        *module,
                                        identity->build_id_len)
                 == 0;
 
-    rc = elf_symbols_open(&module->symbols, has_code ? &code : NULL,
-                          has_debug ? &debug.elf : NULL);
-    if (rc == 0) {
-        module->lines = open_lines(has_code ? &code : NULL, debug_folder);
-
-        if (module->lines == NULL) {
-            module->lines
-                = open_lines(has_debug ? &debug.elf : NULL, debug_folder);
-        }
-    }
+    rc = open_tables(module, has_code ? &code : NULL,
+                     has_debug ? &debug.elf : NULL, debug_folder);
 
     if (has_code) {
-        module->starts = unwind_starts_open(&code);
         elf_file_close(&code);
     }
 

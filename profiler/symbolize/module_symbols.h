@@ -30,8 +30,8 @@ struct module_symbols {
 
 /*
  * Opens what can be found; what is missing or corrupt is left out. A file
- * whose build id is not the identity's is not used. 0, or -ENOMEM. The
- * identity is not needed afterwards.
+ * whose build id is not the identity's is not used. 0, or -ENOMEM, after which
+ * nothing is held. The identity is not needed afterwards.
  */
 int module_symbols_open(struct module_symbols        *module,
                         const struct module_identity *identity,
