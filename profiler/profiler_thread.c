@@ -68,9 +68,9 @@ static void
 profiler_look(struct profiler *profiler)
 {
     if (profiler_collects(profiler, NPROF_JOB_STALL)
-        && !stall_watch_look(&profiler->stalls)) {
+        && !stall_watch_look(&profiler->stalls, false)) {
         profiler_drain(profiler);
-        (void) stall_watch_look(&profiler->stalls);
+        (void) stall_watch_look(&profiler->stalls, true);
     }
 
     if (profiler_collects(profiler, NPROF_JOB_WALL)

@@ -38,7 +38,7 @@
 
 
 static bool stall_stack_take(struct stall_watch *watch, int64_t start,
-                             int64_t now);
+                             int64_t now, bool drained);
 static void stall_seen(struct stall_watch *watch, int64_t start, int64_t now,
                        uint32_t stack, uint64_t span);
 
@@ -129,7 +129,7 @@ look_at_waiting(struct stall_watch *watch)
 
 
 bool
-stall_watch_look(struct stall_watch *watch)
+stall_watch_look(struct stall_watch *watch, bool drained)
 {
     bool    calm;
     int64_t now, start, left, interval;
@@ -175,7 +175,7 @@ stall_watch_look(struct stall_watch *watch)
         return false;
     }
 
-    if (!stall_stack_take(watch, start, now)) {
+    if (!stall_stack_take(watch, start, now, drained)) {
         watch->due_ns = now;
         return false;
     }
@@ -201,55 +201,65 @@ main_slot(void)
 }
 
 
-/* Where the main thread is blocked, an index of the table; STACK_TABLE_NONE if
-   it is not. */
-static uint32_t
-stack_of_blocked(struct stall_watch *watch, struct thread_slot *slot,
-                 int64_t start)
+/*
+ * Finds where the main thread is blocked, if it is. Returns false if it is
+ * somewhere new, and samples are to be drained first: of those are the ones that
+ * were taken before it blocked, and the drain learns of the modules that it may
+ * be blocked in.
+ */
+static bool
+blocked_stack_find(struct stall_watch *watch, struct thread_slot *slot,
+                   int64_t start, bool drained)
 {
     if (watch->blocked_stack != STACK_TABLE_NONE && watch->start_ns == start
         && thread_cpu_ns(slot) == watch->blocked_cpu_ns) {
-        return watch->blocked_stack;
+        return true;
     }
+
+    watch->blocked_stack = STACK_TABLE_NONE;
 
     switch (blocked_stack_take(slot, &watch->sample, &watch->blocked_cpu_ns)) {
     case THREAD_RUNNING:
         /* at the last moment: the loop's wait would end with EINTR */
-        if (loop_turn_start() == start
-            && sample_request(slot, SAMPLE_FOR_STALL) == 0) {
-            watch->asked = true;
+        if (loop_turn_start() == start) {
+            (void) sample_request(slot, SAMPLE_FOR_STALL);
         }
-        return STACK_TABLE_NONE;
+        return true;
 
     case THREAD_BLOCKED:
         break;
 
     default: /* THREAD_UNKNOWN */
-        return STACK_TABLE_NONE;
+        return true;
     }
 
     if (loop_turn_start() != start) {
         /* it is in the loop's wait: the stall is over */
-        return STACK_TABLE_NONE;
+        return true;
+    }
+
+    if (!drained) {
+        return false;
     }
 
     stack_unwind(watch->unwinder, &watch->sample.record, true, &watch->stack);
     watch->blocked_span = watch->sample.record.span;
+    watch->blocked_stack = stack_table_find(
+        watch->table, slot->name, watch->sample.record.labels,
+        watch->stack.frames, watch->stack.n_frames);
 
-    return stack_table_find(watch->table, slot->name,
-                            watch->sample.record.labels, watch->stack.frames,
-                            watch->stack.n_frames);
+    return true;
 }
 
 
 /*
  * Takes a stack of the main thread, which is in a stall that began at start.
- * Returns false if samples come first that were taken before it blocked.
+ * Returns false if samples are to be drained first.
  */
 static bool
-stall_stack_take(struct stall_watch *watch, int64_t start, int64_t now)
+stall_stack_take(struct stall_watch *watch, int64_t start, int64_t now,
+                 bool drained)
 {
-    uint32_t            stack;
     struct thread_slot *slot;
 
     slot = main_slot();
@@ -257,18 +267,14 @@ stall_stack_take(struct stall_watch *watch, int64_t start, int64_t now)
         return true;
     }
 
-    stack = stack_of_blocked(watch, slot, start);
-    watch->blocked_stack = stack;
-
-    if (stack == STACK_TABLE_NONE) {
-        return true;
-    }
-
-    if (watch->asked) {
+    if (!blocked_stack_find(watch, slot, start, drained)) {
         return false;
     }
 
-    stall_seen(watch, start, now, stack, watch->blocked_span);
+    if (watch->blocked_stack != STACK_TABLE_NONE) {
+        stall_seen(watch, start, now, watch->blocked_stack,
+                   watch->blocked_span);
+    }
 
     return true;
 }
@@ -492,8 +498,6 @@ void
 stall_watch_settle(struct stall_watch *watch, uint64_t end)
 {
     const struct loop_stall *stall;
-
-    watch->asked = false;
 
     while ((stall = loop_stall_peek(end)) != NULL) {
         stall_settle(watch, stall);

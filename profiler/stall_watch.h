@@ -93,9 +93,6 @@ struct stall_watch {
     /* When the last of them was taken. */
     int64_t seen_ns;
 
-    /* The thread was asked for a stack since samples were drained. */
-    bool asked;
-
     /* The stall that was added to the table last, and how much of it. */
     int64_t added_start_ns;
     int64_t added_ns;
@@ -132,11 +129,11 @@ void stall_watch_init(struct stall_watch *watch, struct stack_table *table,
 int64_t stall_watch_due(const struct stall_watch *watch);
 
 /*
- * Looks at the loop if that is due; else returns at once. Returns false if it
- * can't until the samples that there are have been drained; then it is due
- * still.
+ * Looks at the loop if that is due; else returns at once. drained: samples were
+ * drained, and the table of modules brought up to date, right before. Returns
+ * false if it can't until they are; then it is due still.
  */
-bool stall_watch_look(struct stall_watch *watch);
+bool stall_watch_look(struct stall_watch *watch, bool drained);
 
 /*
  * Takes a sample of the main thread that came through its ring, and its

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from hostile_company import compile_c
 from nginx_instance import (ALGORITHMS, PATIENCE, SOURCE, Response, alive,
                             wait_until)
 from pprof_profile import Profile
@@ -167,6 +168,28 @@ def test_what_blocks_is_named(nginx, blocking, how, names):
         leaf = sum(values[1] for stack, _, values in profile.samples
                    if stack[0] == names[0])
         assert leaf > MOST * profile.total(1), profile.samples
+
+
+def test_a_library_that_the_turn_has_just_loaded_is_named(nginx):
+    """And unloads before it ends, each time."""
+    compile_c("keeping_library.c", nginx.prefix / "libkeeping.so")
+    plugin = compile_c("loading_plugin.c", nginx.prefix / "loading.so",
+                       "-Wl,-rpath,$ORIGIN")
+    nginx.write_conf(
+        modules=PROFILER, main="profiler on; profiler_types stall;",
+        http=f"count_plugin loading {plugin};",
+        server="""location = /loading { count; count_sort loading; }
+        location /debug/pprof/ { profiler_endpoint; }""")
+    nginx.start()
+    stay = 4  # LOADING_STAY
+    with Capture(nginx) as capture:
+        for _ in range(5):
+            # the profiler sees that it is gone
+            status(nginx)
+            answer = nginx.post("/loading", f"{stay} 200").json()
+            assert answer["min"] == stay, answer
+    assert (capture.profile.total(0, "keeping_sleeps", "loading_sort") == 5
+            ), capture.profile.samples
 
 
 @pytest.mark.parametrize("times,ms", [(3, 600), (1, 4000)])

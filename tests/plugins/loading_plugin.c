@@ -1,8 +1,9 @@
 /*
- * A plug-in that loads and unloads a library which allocates. Of the two
- * numbers that it is given, the smaller says what (enum loading), the larger
- * how many bytes. What went wrong is given back as a negative number, the line
- * of this file. For tests of the heap profile.
+ * A plug-in that loads and unloads a library, which allocates, or holds its
+ * thread up. Of the two numbers that it is given, the smaller says what (enum
+ * loading), the larger how many bytes, or milliseconds. What went wrong is given
+ * back as a negative number, the line of this file. For tests of the heap profile
+ * and of stalls.
  */
 
 #include <dlfcn.h>
@@ -21,7 +22,9 @@ enum loading {
     /* Frees all of them, by the library. */
     LOADING_DROP,
     /* Blocks of the library may be left. */
-    LOADING_CLOSE
+    LOADING_CLOSE,
+    /* Opens it, sleeps in it, and closes it. */
+    LOADING_STAY
 };
 
 
@@ -85,6 +88,28 @@ loading_close(void)
 }
 
 
+static int
+loading_stay(size_t ms)
+{
+    int rc;
+    void (*sleeps)(size_t ms);
+
+    rc = loading_open();
+    if (rc != 0) {
+        return rc;
+    }
+
+    *(void **) &sleeps = dlsym(library, "keeping_sleeps");
+    if (sleeps == NULL) {
+        return -__LINE__;
+    }
+
+    sleeps(ms);
+
+    return loading_close();
+}
+
+
 void
 loading_sort(int64_t *values, size_t count)
 {
@@ -107,6 +132,9 @@ loading_sort(int64_t *values, size_t count)
         break;
     case LOADING_CLOSE:
         rc = loading_close();
+        break;
+    case LOADING_STAY:
+        rc = loading_stay((size_t) values[1]);
         break;
     default:
         rc = -__LINE__;

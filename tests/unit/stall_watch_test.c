@@ -5,8 +5,12 @@
 
 #include <criterion/criterion.h>
 
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "nprof_clock.h"
 #include "sample/loop_hook.h"
@@ -241,12 +245,12 @@ Test(stall_watch, looks_are_rarer_in_a_long_stall)
 
     watch->due_ns = 0;
     loop_state.turn_start_ns = now - 20 * MS;
-    cr_assert(stall_watch_look(watch));
+    cr_assert(stall_watch_look(watch, false));
     cr_assert_lt(stall_watch_due(watch), clock_ns(CLOCK_MONOTONIC) + 100 * MS);
 
     watch->due_ns = 0;
     loop_state.turn_start_ns = now - 60000ll * MS;
-    cr_assert(stall_watch_look(watch));
+    cr_assert(stall_watch_look(watch, false));
     cr_assert_geq(stall_watch_due(watch), now + 600 * MS);
 }
 
@@ -527,7 +531,7 @@ Test(stall_watch, sleeps_while_the_loop_does)
     for (i = 0; stall_watch_due(watch) != INT64_MAX; i++) {
         cr_assert_lt(i, 10);
         watch->due_ns = 0;
-        cr_assert(stall_watch_look(watch));
+        cr_assert(stall_watch_look(watch, false));
     }
 
     cr_assert(loop_watcher_sleeps(LOOP_WATCHER_PROFILER));
@@ -535,7 +539,7 @@ Test(stall_watch, sleeps_while_the_loop_does)
     /* the hook wakes it */
     loop_state.turn_start_ns = INT64_MAX / 2;
     loop_state.sleepers = 0;
-    cr_assert(stall_watch_look(watch));
+    cr_assert(stall_watch_look(watch, false));
     cr_assert_neq(stall_watch_due(watch), INT64_MAX);
 
     /* no sleep while a turn runs */
@@ -552,7 +556,7 @@ look_at_turn(int64_t age_ns)
 
     loop_state.turn_start_ns = now - age_ns;
     watch->due_ns = 0;
-    cr_assert(stall_watch_look(watch));
+    cr_assert(stall_watch_look(watch, false));
 
     return stall_watch_due(watch) - now;
 }
@@ -583,7 +587,56 @@ Test(stall_watch, earlier_stalls_are_drained_before_a_look)
     stall_ends(100, 10 * MS);
     loop_state.turn_start_ns = 200;
     watch->due_ns = 0;
-    cr_assert_not(stall_watch_look(watch));
+    cr_assert_not(stall_watch_look(watch, false));
     settle();
-    cr_assert(stall_watch_look(watch));
+    cr_assert(stall_watch_look(watch, true));
+}
+
+
+static void *
+sleeps(void *data)
+{
+    atomic_store((_Atomic pid_t *) data, gettid());
+
+    for (;;) {
+        pause();
+    }
+
+    return NULL;
+}
+
+
+/* Which module each of its frames is in is not known before: there is no
+   unwinder here that could be asked. */
+Test(stall_watch, samples_are_drained_before_a_blocked_stack_is_unwound)
+{
+    char                 path[64];
+    uint64_t             sp, pc;
+    pthread_t            thread;
+    static _Atomic pid_t tid;
+    struct thread_slot  *slot = &thread_slots[0];
+
+    cr_assert_eq(pthread_create(&thread, NULL, sleeps, &tid), 0);
+
+    while (atomic_load(&tid) == 0) {
+        usleep(1000);
+    }
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/syscall",
+             (int) atomic_load(&tid));
+    slot->proc_fd = open(path, O_RDONLY | O_CLOEXEC);
+    cr_assert_geq(slot->proc_fd, 0);
+    slot->tid = atomic_load(&tid);
+    slot->main_thread = true;
+    slot->used = true;
+
+    while (thread_place(slot, &sp, &pc) != THREAD_BLOCKED) {
+        usleep(1000);
+    }
+
+    turn_runs(20 * MS);
+    watch->due_ns = 0;
+    cr_assert_not(stall_watch_look(watch, false));
+    cr_assert_leq(stall_watch_due(watch), clock_ns(CLOCK_MONOTONIC));
+    cr_assert_eq(watch->counters.samples, 0);
 }
