@@ -44,7 +44,7 @@ struct profiler_counters {
     uint64_t unwound;
     uint64_t unwind_ns;
 
-    /* Of threads that are gone; see thread_slot.h. */
+    /* CPU samples of threads that are gone; see thread_slot.h. */
     uint64_t dropped;
 };
 

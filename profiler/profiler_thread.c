@@ -267,6 +267,7 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
     counters->complete += profiler->stack.complete;
     counters->bridged += profiler->stack.bridged;
     counters->cut += (record->flags & SAMPLE_CUT) != 0;
+    counters->no_bounds += (record->flags & SAMPLE_NO_BOUNDS) != 0;
 
     expiries = 1 + (int64_t) record->overrun;
 
@@ -290,7 +291,6 @@ sample_add(struct profiler *profiler, struct thread_slot *slot,
 {
     if (record->flags & SAMPLE_NO_BOUNDS) {
         thread_list_no_bounds(slot, record->thread_pointer);
-        profiler->counters.no_bounds++;
     }
 
     stack_unwind(profiler->unwinder, record, slot->main_thread,

@@ -282,6 +282,7 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
 {
     uint64_t              start, end, size, tp;
     uint32_t              flags;
+    const uint32_t        cpu = (wanted & SAMPLE_FOR_CPU) != 0;
     struct sample_record *record;
 
     flags = 0;
@@ -292,14 +293,13 @@ sample_take(struct thread_slot *slot, uint32_t wanted, uint32_t overrun,
 
     record = sample_ring_reserve(&slot->ring, sizeof(*record) + size);
     if (record == NULL) {
-        if (wanted & SAMPLE_FOR_CPU) {
-            atomic_fetch_add_explicit(&slot->lost_expiries,
-                                      1 + (uint64_t) overrun,
-                                      memory_order_relaxed);
-        }
+        /* who asked for another type counts what did not come */
+        atomic_fetch_add_explicit(&slot->lost_expiries,
+                                  cpu * (1 + (uint64_t) overrun),
+                                  memory_order_relaxed);
 
         /* release: as below */
-        atomic_fetch_add_explicit(&slot->dropped, 1, memory_order_release);
+        atomic_fetch_add_explicit(&slot->dropped, cpu, memory_order_release);
 
         signal_wake_profiler();
         return;

@@ -66,8 +66,9 @@ struct thread_slot {
     _Atomic uint64_t stack_lo;
     _Atomic uint64_t stack_hi;
 
-    /* Written by the handler, read by the profiler thread: expiries (with
-       overruns) whose record found the ring full, and samples so dropped. */
+    /* Read by the profiler thread. Periods of CPU time of which there is no
+       stack, added to by whoever knows of them; and CPU samples that found the
+       ring full, counted by the handler: their periods are lost, too. */
     _Atomic uint64_t lost_expiries;
     _Atomic uint64_t dropped;
 

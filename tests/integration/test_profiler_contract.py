@@ -164,7 +164,8 @@ def test_prometheus_text(served):
             assert series not in seen
             seen.add(series)
     for pid in served.workers():
-        assert f'nginx_profiler_cpu_samples_total{{worker="{pid}"}}' in seen
+        for name in ("samples", "samples_dropped", "periods_lost"):
+            assert f'nginx_profiler_cpu_{name}_total{{worker="{pid}"}}' in seen
     assert "nginx_profiler_up" in seen
 
     # buckets are cumulative, and end with all

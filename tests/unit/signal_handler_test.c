@@ -10,6 +10,7 @@
 
 #include "nprof_clock.h"
 #include "sample/handler_cost.h"
+#include "sample/sample_request.h"
 #include "sample/thread_label.h"
 #include "sampled_thread.h"
 
@@ -250,6 +251,12 @@ Test(signal_handler, what_finds_no_room_is_counted)
         sampled_signal(getpid(), signal_state.cookie, index, 2);
     }
 
+    cr_expect_eq(atomic_load(&slot->dropped), 10);
+    cr_expect_eq(atomic_load(&slot->lost_expiries), 1 + 9 * 3);
+
+    /* no CPU sample: this thread takes it before the call returns */
+    cr_assert_eq(sample_request(slot, SAMPLE_FOR_WALL), 0);
+    cr_assert_eq(atomic_load(&slot->wanted), 0);
     cr_expect_eq(atomic_load(&slot->dropped), 10);
     cr_expect_eq(atomic_load(&slot->lost_expiries), 1 + 9 * 3);
     cr_expect_eq(records_drain(slot), taken);
