@@ -228,13 +228,16 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
     nprof->config = *config;
     nprof->config.server = config->server != NULL ? config->server : "";
     nprof->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    rc = nprof->event_fd < 0 ? -errno : 0;
 
-    if (config->trace) {
+    if (rc == 0 && config->trace) {
         nprof->trace = trace_thread_create(nprof, &profiler_tracing);
     }
 
-    rc = nprof->event_fd < 0 ? -errno
-                             : profiler_create(nprof, &nprof->profiler);
+    if (rc == 0) {
+        rc = profiler_create(nprof, &nprof->profiler);
+    }
+
     if (rc == 0) {
         nprof->symbolizer = symbolizer_create(NULL);
         rc = nprof->symbolizer == NULL ? -ENOMEM : profiler_member_begin(nprof);
