@@ -255,6 +255,7 @@ profiler_start(const struct nprof_config *config, struct nprof **started)
         return rc;
     }
 
+    profiler_warning_add(nprof->profiler, nprof->trace_warning);
     nprof_running = nprof;
     *started = nprof;
 

@@ -321,8 +321,8 @@ heap_start(struct profiler *profiler)
 }
 
 
-static void
-warning_join(struct profiler *profiler, const char *warning)
+void
+profiler_warning_add(struct profiler *profiler, const char *warning)
 {
     size_t len;
 
@@ -342,11 +342,10 @@ warnings_join(struct profiler *profiler)
     unsigned kind;
 
     for (kind = 0; kind < NPROF_PROFILES; kind++) {
-        warning_join(profiler, profiler->warnings[kind]);
+        profiler_warning_add(profiler, profiler->warnings[kind]);
     }
 
-    warning_join(profiler, profiler->labels_warning);
-    warning_join(profiler, profiler->nprof->trace_warning);
+    profiler_warning_add(profiler, profiler->labels_warning);
 }
 
 

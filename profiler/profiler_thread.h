@@ -27,8 +27,12 @@ int profiler_create(struct nprof *nprof, struct profiler **profiler);
 /* Not while the thread runs. */
 void profiler_destroy(struct profiler *profiler);
 
-/* Why there are no samples, or NULL. Valid as long as the profiler. */
+/* What can't work, or NULL. Valid as long as the profiler. */
 const char *profiler_warning(const struct profiler *profiler);
+
+/* Adds what else can't, "" if there is nothing. The event loop's thread, as
+   profiler_warning(). */
+void profiler_warning_add(struct profiler *profiler, const char *warning);
 
 /* The thread's body; data is the struct profiler. */
 void *profiler_thread_main(void *data);

@@ -40,6 +40,28 @@ threads_end(struct nprof *nprof)
 }
 
 
+/* Before there is a profiler thread, which reports of it. */
+static void
+tracing_start(struct nprof *nprof)
+{
+    if (nprof->trace != NULL && !trace_thread_start(nprof->trace)) {
+        trace_thread_destroy(nprof->trace);
+        nprof->trace = NULL;
+    }
+}
+
+
+/* Of a tracer that has had no spans yet. */
+static void
+tracing_end(struct nprof *nprof)
+{
+    if (nprof->trace != NULL) {
+        trace_thread_end(nprof->trace, 0);
+        (void) trace_thread_join(nprof->trace, INT64_MAX);
+    }
+}
+
+
 /*
  * Our threads block all signals from their start on: nginx's are for its main
  * thread. They unblock the sampler's own, so that their CPU is seen too.
@@ -59,17 +81,15 @@ profiler_threads_start(struct nprof *nprof)
     if (rc == 0) {
         /* now: the profiler thread may look before the other one gets to run */
         (void) pthread_setname_np(nprof->export_thread, EXPORT_THREAD_NAME);
+        tracing_start(nprof);
 
         rc = thread_context_create(&nprof->profiler_thread, PROFILER_STACK_SIZE,
                                    profiler_thread_main, nprof->profiler);
         if (rc != 0) {
             threads_end(nprof);
+            tracing_end(nprof);
             pthread_join(nprof->export_thread, NULL);
         }
-    }
-
-    if (rc == 0 && nprof->trace != NULL) {
-        trace_thread_start(nprof->trace);
     }
 
     pthread_sigmask(SIG_SETMASK, &before, NULL);

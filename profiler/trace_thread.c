@@ -245,22 +245,28 @@ trace_thread_main(void *data)
 }
 
 
-/* Spans of a tracer without its thread fill the ring, and are dropped. */
-void
+bool
 trace_thread_start(struct trace_thread *trace)
 {
-    trace->running = thread_context_create(&trace->thread, TRACE_STACK_SIZE,
-                                           trace_thread_main, trace)
-                     == 0;
+    int rc;
 
-    if (trace->running) {
-        (void) pthread_setname_np(trace->thread, TRACE_THREAD_NAME);
+    rc = thread_context_create(&trace->thread, TRACE_STACK_SIZE,
+                               trace_thread_main, trace);
+
+    if (rc != 0) {
+        warn(trace->nprof, "no traces: no thread to send them (%d: %s)", -rc,
+             strerrordesc_np(-rc));
+        return false;
     }
+
+    (void) pthread_setname_np(trace->thread, TRACE_THREAD_NAME);
+
+    return true;
 }
 
 
 bool
 trace_thread_join(struct trace_thread *trace, int64_t until_ns)
 {
-    return !trace->running || thread_context_join(trace->thread, until_ns);
+    return thread_context_join(trace->thread, until_ns);
 }

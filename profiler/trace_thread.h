@@ -30,7 +30,6 @@ struct trace_thread {
     struct trace_payload payload;
 
     pthread_t thread;
-    bool      running;
 
     /* The agent does not answer, or not well. The thread's own. */
     bool failing;
@@ -48,8 +47,9 @@ struct trace_thread {
 struct trace_thread *trace_thread_create(struct nprof              *nprof,
                                          const struct trace_config *config);
 
-/* Makes the thread, which has the caller's signal mask. */
-void trace_thread_start(struct trace_thread *trace);
+/* Makes the thread, which has the caller's signal mask. false: it can't be made,
+   and nprof's trace_warning says why. */
+bool trace_thread_start(struct trace_thread *trace);
 
 /* There are no spans any more, and no thread. */
 void trace_thread_destroy(struct trace_thread *trace);
@@ -58,8 +58,8 @@ void trace_thread_destroy(struct trace_thread *trace);
    (CLOCK_MONOTONIC, nanoseconds). No spans begin any more. */
 void trace_thread_end(struct trace_thread *trace, int64_t until_ns);
 
-/* Waits for its end, until that time (CLOCK_MONOTONIC, nanoseconds). Returns
-   whether there is no thread. */
+/* Waits for the end of the thread, which was made, until that time
+   (CLOCK_MONOTONIC, nanoseconds). Returns whether it has come. */
 bool trace_thread_join(struct trace_thread *trace, int64_t until_ns);
 
 
