@@ -28,7 +28,8 @@ struct signal_state {
     _Atomic bool active;
 
     /* The signal's handler is another one by now: none is sent any more. Stored
-       by the profiler thread, loaded by who asks for samples. */
+       by the profiler thread, and by signal_setup(), which takes another signal;
+       loaded by who asks for samples. */
     _Atomic bool lost;
 
     /* The upper half of the value of our signals. */

@@ -14,7 +14,8 @@
 #include "signal_setup.h"
 
 
-static int taken;
+/* 0 if none is. Stored by signal_setup(), loaded by any thread. */
+static _Atomic int taken;
 
 
 static int
@@ -45,8 +46,9 @@ signal_install(int signo)
 }
 
 
-int
-signal_setup(void)
+/* Takes the first that nobody has a handler for; 0 or -errno. */
+static int
+signal_take(void)
 {
     /* what nginx leaves alone; SIGIO, SIGALRM, USR1, USR2 and others are its */
     const int candidates[]
@@ -54,26 +56,41 @@ signal_setup(void)
     size_t i;
     int    rc;
 
-    if (taken != 0) {
-        return taken;
-    }
-
-    if (getrandom(&signal_state.cookie, sizeof(signal_state.cookie), 0)
-        != sizeof(signal_state.cookie)) {
-        return -EIO;
-    }
-
     rc = -EBUSY;
 
     for (i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         rc = signal_install(candidates[i]);
         if (rc == 0) {
             taken = candidates[i];
-            return taken;
+            break;
         }
     }
 
     return rc;
+}
+
+
+int
+signal_setup(void)
+{
+    int rc;
+
+    if (signal_state.cookie == 0
+        && getrandom(&signal_state.cookie, sizeof(signal_state.cookie), 0)
+               != sizeof(signal_state.cookie)) {
+        return -EIO;
+    }
+
+    if (!signal_is_ours()) {
+        rc = signal_take();
+        if (rc != 0) {
+            return rc;
+        }
+    }
+
+    atomic_store(&signal_state.lost, false);
+
+    return taken;
 }
 
 

@@ -1,6 +1,7 @@
 
 /*
- * Installs the sampler's signal handler, once for the life of the process.
+ * Installs the sampler's signal handler, for the life of the process or until
+ * other code takes the signal.
  */
 
 
@@ -16,8 +17,8 @@
  * Takes SIGPROF, or, where somebody has a handler for it, another signal that
  * nginx does not use. The handler stays for good: a timer that was deleted can
  * still deliver, and the default action would end the process. Returns the
- * signal's number or -errno; a second call gives the first one's answer. One
- * thread at a time.
+ * signal's number or -errno. A second call gives the first one's answer, unless
+ * other code took the signal since: then it chooses anew. No profiler runs.
  */
 int signal_setup(void);
 

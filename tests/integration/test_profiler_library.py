@@ -218,6 +218,34 @@ assert profiler_stop(handle, 2000) == 0
 """, burner, 60 if long_run else 3)
 
 
+@pytest.mark.parametrize("handler", ["SIG_DFL", "lambda *_: taken.append(1)"])
+def test_start_after_other_code_took_the_signal(handler):
+    """Between two starts: nothing is sent to a handler that is not ours, nor to
+    the default action, which would end the process."""
+    run(f"""
+import signal, time
+from signal import SIG_DFL
+from pprof_profile import Profile
+taken = []
+assert library.prepare() == 0
+for again in (False, True):
+    rc, handle = start(types=(CPU,), engine=TIMERS)
+    assert rc == 0 and library.warning(handle) is None
+    if again:
+        rc, job = job_start(handle, CPU)
+        assert rc == 0
+        end = time.thread_time() + 0.5
+        while time.thread_time() < end:
+            sum(range(1000))
+        library.job_finish(job)
+        assert Profile(job_wait(handle)).total(0) > 10
+    assert profiler_stop(handle, 2000) == 0
+    if not again:
+        signal.signal(signal.SIGPROF, {handler})
+assert not taken
+""")
+
+
 @pytest.mark.parametrize("method", ["epoll", "poll", "select"])
 def test_turns_of_any_event_loop(method):
     """The main program's waits are a loop's, by any of the three calls; those

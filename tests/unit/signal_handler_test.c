@@ -488,6 +488,29 @@ Test(signal_choice, another_signal_is_taken_where_the_first_has_a_handler)
 }
 
 
+Test(signal_choice, one_that_other_code_took_is_left_to_it)
+{
+    struct sigaction action;
+
+    cr_assert_eq(signal_setup(), SIGPROF);
+    signal(SIGPROF, chained_plainly);
+    atomic_store(&signal_state.lost, true);
+    cr_expect_eq(signal_setup(), SIGVTALRM);
+    cr_expect_eq(signal_number(), SIGVTALRM);
+    cr_expect(signal_is_ours());
+    cr_expect_not(atomic_load(&signal_state.lost));
+    sigaction(SIGPROF, NULL, &action);
+    cr_expect_eq((uintptr_t) action.sa_handler, (uintptr_t) chained_plainly);
+
+    /* and is taken again once it is nobody's */
+    signal(SIGPROF, SIG_DFL);
+    cr_expect_eq(signal_setup(), SIGVTALRM);
+    signal(SIGVTALRM, SIG_DFL);
+    cr_expect_eq(signal_setup(), SIGPROF);
+    cr_expect(signal_is_ours());
+}
+
+
 Test(signal_choice, where_all_are_taken_nothing_is_touched)
 {
     size_t           i;
