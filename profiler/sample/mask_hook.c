@@ -10,6 +10,7 @@
 
 #include "got_patch.h"
 #include "mask_hook.h"
+#include "signal_handler.h"
 #include "signal_setup.h"
 
 
@@ -18,7 +19,9 @@ mask_hook(int how, const sigset_t *set, sigset_t *old)
 {
     sigset_t without;
 
-    if (set == NULL || how == SIG_UNBLOCK) {
+    /* one that other code has by now is masked as the caller wants it */
+    if (set == NULL || how == SIG_UNBLOCK
+        || atomic_load_explicit(&signal_state.lost, memory_order_relaxed)) {
         return pthread_sigmask(how, set, old);
     }
 

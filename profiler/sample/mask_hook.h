@@ -11,8 +11,8 @@
 
 /*
  * Redirects pthread_sigmask() of all loaded modules: a mask that blocks or
- * replaces never blocks the sampler's signal. After signal_setup(), before the
- * threads that matter start. Returns 0 or -errno.
+ * replaces never blocks the sampler's signal, unless other code took that. After
+ * signal_setup(), before the threads that matter start. Returns 0 or -errno.
  */
 int mask_hook_install(void);
 

@@ -15,6 +15,7 @@
 #include "library_fixture.h"
 #include "sample/got_patch.h"
 #include "sample/mask_hook.h"
+#include "sample/signal_handler.h"
 #include "sample/signal_setup.h"
 
 
@@ -392,6 +393,15 @@ Test(got_patch, a_full_mask_leaves_the_samplers_signal_out)
     sigemptyset(&set);
     sigaddset(&set, SIGPROF);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
+    query(&mask);
+    cr_expect(sigismember(&mask, SIGPROF));
+
+    /* one that is not ours any more is their affair */
+    cr_expect_eq(block(SIG_SETMASK, SIGTERM), 0);
+    query(&mask);
+    cr_expect_not(sigismember(&mask, SIGPROF));
+    atomic_store(&signal_state.lost, true);
+    cr_expect_eq(block(SIG_BLOCK, 0), 0);
     query(&mask);
     cr_expect(sigismember(&mask, SIGPROF));
     free(path);
