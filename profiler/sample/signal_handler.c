@@ -175,7 +175,17 @@ points_settle(struct thread_slot *slot, uint32_t n)
     uint32_t i, hits, lost, credit;
 
     now = clock_ns(CLOCK_MONOTONIC);
-    waited = run_delay_ns(slot->schedstat_fd) - slot->doubt_waited_ns;
+    waited = run_delay_ns(slot->schedstat_fd);
+
+    if (waited < 0) {
+        /* the file can't be read any more */
+        atomic_fetch_add_explicit(&slot->lost_expiries,
+                                  (uint64_t) n * slot->doubt_weight,
+                                  memory_order_relaxed);
+        return 0;
+    }
+
+    waited -= slot->doubt_waited_ns;
     hits = 0;
     lost = 0;
 

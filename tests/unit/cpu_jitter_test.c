@@ -516,6 +516,28 @@ Test(cpu_jitter, points_of_another_time_are_lost)
 }
 
 
+/* Without the time that it waited nobody knows at which it ran. */
+Test(cpu_jitter, points_of_a_wait_that_is_not_known_are_lost)
+{
+    int                 fd;
+    struct thread_slot *slot;
+
+    slot = own_slot();
+    slot->doubt_weight = 3;
+    slot->doubt_points_ns[0] = clock_ns(CLOCK_MONOTONIC);
+    slot->doubt_points_ns[1] = slot->doubt_points_ns[0] + 1000000000;
+    fd = slot->schedstat_fd;
+    slot->schedstat_fd = -1;
+    atomic_store(&slot->doubtful_points, 2);
+    ask(slot);
+    slot->schedstat_fd = fd;
+
+    cr_assert_eq(records_take(slot), 0);
+    cr_assert_eq(atomic_load(&slot->lost_expiries), 2 * 3);
+    cr_assert_eq(atomic_load(&slot->doubtful_points), 0);
+}
+
+
 /* A point that stands for much is no hot stack. */
 Test(cpu_jitter, one_stack_is_credited_with_a_few_periods)
 {
