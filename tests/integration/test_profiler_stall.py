@@ -11,8 +11,8 @@ import time
 import pytest
 
 from hostile_company import compile_c
-from nginx_instance import (ALGORITHMS, PATIENCE, SOURCE, Response, alive,
-                            wait_until)
+from nginx_instance import (ALGORITHMS, PATIENCE, SAN_PRELOAD, SOURCE,
+                            Response, alive, wait_until)
 from pprof_profile import Profile
 
 PROFILER = ("ngx_http_count_module", "ngx_profiler_module")
@@ -170,6 +170,8 @@ def test_what_blocks_is_named(nginx, blocking, how, names):
         assert leaf > MOST * profile.total(1), profile.samples
 
 
+@pytest.mark.skipif(bool(SAN_PRELOAD),
+                    reason="a sanitizer's dlopen() knows no run-path")
 def test_a_library_that_the_turn_has_just_loaded_is_named(nginx):
     """And unloads before it ends, each time."""
     compile_c("keeping_library.c", nginx.prefix / "libkeeping.so")
@@ -213,9 +215,9 @@ def test_short_stalls_have_stacks(nginx, blocking):
         for _ in range(5):
             block(nginx, SLEEP, 100)
         took = sum(block(nginx, SLEEP, 450) for _ in range(5))
-    assert capture.profile.total(0) == 5
-    assert took <= capture.profile.total(1) < LONGER * took
+    # and others, where a busy machine leaves the loop without a processor
     assert capture.profile.total(0, "block_in_sleep") == 5
+    assert took <= capture.profile.total(1, "block_in_sleep") < LONGER * took
     assert status(nginx)["stall"]["threshold_ms"] == 300
 
 
