@@ -86,7 +86,8 @@ def test_what_a_thread_waits_for(nginx, blocking):
         assert abs(seen - took[how]) < 0.1e9 + 0.6 * took[how], (
             name, seen, took)
     main = by_thread(profile)["main"]
-    assert abs(main - profile.proto.duration_nanos) < 0.1e9
+    # the last gap of a window whose sample comes late is in the next one
+    assert abs(main - profile.proto.duration_nanos) < 0.3e9
     for stack, labels, _ in profile.samples:
         if labels["thread"] == "main" and stack != ["[lost]"]:
             assert stack[-1] == "_start", stack
