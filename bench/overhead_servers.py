@@ -17,7 +17,7 @@ import urllib.request
 
 import inputs
 from machine import CannotMeasure, program_named
-from server_process import NginxServer, Server, free_port
+from server_process import NginxServer, Server, free_port, free_ports
 
 RATE = 99
 NUMBERS = 10000
@@ -132,7 +132,7 @@ class Side:
     def __init__(self, site, name, cores):
         self._site = site
         self._folder = os.path.join(site.folder, name)
-        port, self._tls_port = free_port(), free_port()
+        port, self._tls_port = free_ports(2)
         self._nginx = NginxServer(
             self._folder,
             port,

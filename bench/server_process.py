@@ -1,6 +1,7 @@
 """The servers of a benchmark: child processes, pinned to cores, that listen on
 127.0.0.1 only and are stopped by the object that started them."""
 
+import contextlib
 import os
 import pwd
 import signal
@@ -123,11 +124,19 @@ def _nginx_conf(folder, main, http):
     )
 
 
+def free_ports(count):
+    """So many different ports of 127.0.0.1 that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        probes = [
+            stack.enter_context(socket.socket()) for _ in range(count)
+        ]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def _listens(port):
