@@ -14,14 +14,13 @@
 /* How often a thread asks whether sampling is on again, bytes. */
 #define REST_BYTES (1024 * 1024)
 
+/* The odd number nearest to 2^64 by the golden ratio: splitmix64's step. */
+#define STEP UINT64_C(0x9e3779b97f4a7c15)
+
 
 /* Here, too: a definition does not take the model of its declaration. */
 _Thread_local struct heap_countdown heap_countdown
     __attribute__((tls_model("initial-exec")));
-
-/* The odd number nearest to 2^64 by the golden ratio: splitmix64's step. */
-#define STEP UINT64_C(0x9e3779b97f4a7c15)
-
 
 /* Written before the hooks are there. */
 static uint64_t process_seed;
