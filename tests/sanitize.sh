@@ -56,7 +56,7 @@ left_out=(test_nothing_leaks_over test_swaps_under_load
     test_the_time_of_a_stall_is_divided
     test_samples_have_the_span_of_their_request
     test_uploads_and_traces_say_the_same test_windows_join_through_reloads
-    test_last_period_is_sent_at_exit test_variables_outlive_a_binary_upgrade
+    test_last_period_is_sent_at_exit test_variables_outlive
     test_binary_upgrade test_upgrade_without_a_restart)
 
 # run NAME COMMAND...: one runner; a report of a sanitizer is a failure.

@@ -125,6 +125,21 @@ def test_variables_outlive_a_binary_upgrade(nginx, monkeypatch):
         nginx.wait_log(r"DD_PROFILING_AGENTLESS needs a valid DD_API_KEY")
 
 
+def test_variables_outlive_one_without_a_profiler(nginx, monkeypatch):
+    """A configuration that comes later turns it on."""
+    monkeypatch.setenv("DD_TRACE_AGENT_URL", "http://127.0.0.1:9")
+    configure(nginx, "profiler off;")
+    with daemon(nginx) as old:
+        new = upgrade(nginx, old)
+        os.kill(old, signal.SIGQUIT)
+        wait_until(lambda: not alive(old), "the old master leaves")
+        configure(nginx, "profiler on; profiler_upload datadog;")
+        os.kill(new, signal.SIGHUP)
+        wait_until(lambda: "uploads" in status(nginx), "the profiler runs")
+        assert uploads(nginx) == [
+            ("datadog", "http://127.0.0.1:9/profiling/v1/input")]
+
+
 def test_what_can_not_be_used_is_said_once(nginx):
     configure(nginx, "profiler on; profiler_upload datadog;", workers=2).start(
         {"DD_TRACE_AGENT_URL": "ftp://x", "DD_PROFILING_AGENTLESS": "true",
