@@ -466,6 +466,11 @@ got_patch_slot(struct got_patch *patch, const struct dl_phdr_info *info,
 
     slot = (uintptr_t *) (info->dlpi_addr + rela->r_offset);
 
+    /* calls read it meanwhile: it has to change at once */
+    if ((uintptr_t) slot % sizeof(*slot) != 0) {
+        return;
+    }
+
     /* a module that defines the function may be bound to its own */
     if (*slot != (uintptr_t) *redirect->target
         && (!slot_is_unbound(info, rela, relocation_symbol(dynamic, rela))

@@ -18,9 +18,10 @@
 /*
  * Points each slot of the global offset tables that names symbol and holds
  * target, or is not bound yet, at replacement; libnprof's own are left alone, and
- * so is what is not bound yet in a module to which symbol is another function.
- * RELRO pages are opened and closed again; other read-only ones stay. A module that is being loaded at
- * this moment is left alone: call it again a while after one came. Returns the
+ * so is what is not bound yet in a module that has bound symbol, by another slot,
+ * to another function. RELRO pages are opened and closed again; other read-only
+ * ones stay, and so do words that are not aligned. A module that is being loaded
+ * at this moment is left alone: call it again a while after one came. Returns the
  * number of slots that were written, or -errno of the first page that could not
  * be opened. Takes the dynamic loader's lock; not from a signal handler.
  */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "library_fixture.h"
@@ -264,21 +265,26 @@ Test(got_patch, a_module_that_binds_elsewhere_is_left_unbound)
 #endif
 
 
-/* A function's address in the code itself can't be written to. */
+/* A function's address in the code itself can't be written to, wherever it is in
+   an instruction. */
 Test(got_patch, addresses_in_code_are_left_alone)
 {
     char                            *path, *before, *after;
     void                            *library;
     uint64_t                        *word, held;
+    const void                      *odd;
     static void *const               target = (void *) a64l;
     static const struct got_redirect redirect
         = {"a64l", &target, (void *) replacement};
 
-    path = library_compile("textrel", "-O2 -Wl,-z,notext",
-                           "__asm__(\".text\\n.globl word\\n.balign 8\\n\"\n"
-                           "        \"word: .quad a64l\\n\");");
+    path = library_compile(
+        "textrel", "-O2 -Wl,-z,notext",
+        "__asm__(\".text\\n.globl word, odd\\n.balign 8\\n\"\n"
+        "        \"word: .quad a64l\\n.byte 0\\n\"\n"
+        "        \"odd: .quad a64l\\n\");");
     library = library_open(path);
     word = (uint64_t *) (uintptr_t) library_address(library, "word");
+    odd = (const void *) (uintptr_t) library_address(library, "odd");
     held = *word;
     cr_assert_eq(held, (uintptr_t) a64l);
 
@@ -286,6 +292,7 @@ Test(got_patch, addresses_in_code_are_left_alone)
     cr_expect_geq(got_patch_all(&redirect, 1), 0);
     after = mappings();
     cr_expect_eq(*word, held);
+    cr_expect_eq(memcmp(odd, word, sizeof(held)), 0);
     cr_expect_str_eq(after, before);
 
     free(before);
