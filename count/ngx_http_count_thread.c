@@ -23,6 +23,9 @@
 /* How often the timer of a job that is with the pool is set again. */
 #define TIMER_MS 60000
 
+/* For a thread that has counted its task down to wait for the next one. */
+#define RETURN_MS 10
+
 
 static void ngx_http_count_pin(ngx_log_t *log);
 static void ngx_http_count_thread(void *data, ngx_log_t *log);
@@ -101,7 +104,8 @@ ngx_http_count_thread(void *data, ngx_log_t *log)
 
 /*
  * A pool whose queue is full has no room for the task that ends its threads: it
- * is left as it is, and nginx goes on to unload modules.
+ * is left as it is, and nginx goes on to free it and to unload modules. Nothing
+ * says when a thread is back in its queue.
  */
 void
 ngx_http_count_wait(ngx_log_t *log)
@@ -116,6 +120,8 @@ ngx_http_count_wait(ngx_log_t *log)
     while (ngx_http_count_tasks != 0) {
         ngx_msleep(1);
     }
+
+    ngx_msleep(RETURN_MS);
 }
 
 
