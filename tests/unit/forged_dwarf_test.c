@@ -72,6 +72,9 @@ struct forgery {
 
     /* Of every inlined call: another byte. */
     unsigned far_ranges;
+
+    /* Of the first unit, in .debug_aranges before that of the byte. */
+    unsigned summary;
 };
 
 
@@ -98,10 +101,15 @@ write_forgery(struct forgery forgery)
                 ".rept %u\n.uleb128 3; .long .Lfar\n.endr\n"
                 ".byte 0\n.endr\n"
                 ".byte 0\n2:\n.endr\n"
+                ".if %u\n.section .debug_aranges\n"
+                ".long 2f - 1f\n1: .value 2\n.long 0\n.byte 8, 0\n.long 0\n"
+                ".rept %u\n.quad 1, 1\n.endr\n"
+                ".quad .Lstart, 16, 0, 0\n2:\n.endif\n"
                 "%sEND\ncc -shared -o %s/libforged.so %s/forged.s",
                 fixture_folder, forgery.ranges, forgery.far_ranges,
-                forgery.units, forgery.functions, forgery.inlined, line_7,
-                fixture_folder, fixture_folder);
+                forgery.units, forgery.functions, forgery.inlined,
+                forgery.summary, forgery.summary, line_7, fixture_folder,
+                fixture_folder);
 }
 
 
@@ -158,6 +166,15 @@ Test(forged_dwarf, units_are_bounded, .init = fixture_setup,
 {
     cr_expect_str_eq(find_forged((struct forgery){90000, .ranges = 1}), "");
     cr_expect_null(find_forged((struct forgery){110000, .ranges = 1}));
+}
+
+
+/* The unit has no ranges of its own. */
+Test(forged_dwarf, ranges_of_the_summary_are_bounded, .init = fixture_setup,
+     .fini = fixture_teardown)
+{
+    cr_expect_str_eq(find_forged((struct forgery){1, .summary = 400000}), "");
+    cr_expect_null(find_forged((struct forgery){1, .summary = 600000}));
 }
 
 
