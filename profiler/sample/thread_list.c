@@ -290,23 +290,37 @@ thread_slot_look(struct thread_slot *slot)
 }
 
 
+static unsigned
+rings_of(size_t size)
+{
+    size_t   i;
+    unsigned n;
+
+    n = 0;
+
+    for (i = 0; i < THREAD_SLOTS; i++) {
+        n += thread_slots[i].ring.data != NULL
+             && thread_slots[i].ring.size == size;
+    }
+
+    return n;
+}
+
+
 static size_t
 ring_size(const struct thread_slot *slot)
 {
-    ptrdiff_t index;
-
-    index = slot - thread_slots;
-
     if (slot->main_thread) {
         return THREAD_RING_MAIN;
     }
 
-    if (index < THREAD_RINGS_DEEP) {
+    if (atomic_load_explicit(&slot->own_work, memory_order_relaxed)
+        && rings_of(THREAD_RING_DEEP) < THREAD_RINGS_DEEP) {
         return THREAD_RING_DEEP;
     }
 
-    return index < THREAD_RINGS_DEEP + THREAD_RINGS_LARGE ? THREAD_RING_LARGE
-                                                          : THREAD_RING_SMALL;
+    return rings_of(THREAD_RING_LARGE) < THREAD_RINGS_LARGE ? THREAD_RING_LARGE
+                                                            : THREAD_RING_SMALL;
 }
 
 

@@ -31,17 +31,17 @@
 /*
  * Rings: the main thread's holds 20 of the largest samples. Any other's holds
  * two of half its size, and deeper stacks are cut; it takes no memory but a
- * page until its thread's first sample. The first slots get deep ones: our own
- * six threads are started before a pool's, and libdw's stacks are as deep as they
- * come. Then there are as many large ones as a pool of nginx has threads by
- * default. With all slots in use and all threads at work the rings have 7.1 MB;
- * with that pool, 3.8 MB.
+ * page until its thread's first sample. Our own six threads, known by their
+ * names, get deep ones: libdw's stacks are as deep as they come. Of the others
+ * as many get large ones as a pool of nginx has threads by default. With all
+ * slots in use and all threads at work the rings have 7.1 MB; with that pool,
+ * 3.8 MB.
  */
 #define THREAD_RING_MAIN (1024 * 1024)
 #define THREAD_RING_DEEP (128 * 1024)
 #define THREAD_RING_LARGE (64 * 1024)
 #define THREAD_RING_SMALL (16 * 1024)
-#define THREAD_RINGS_DEEP 7
+#define THREAD_RINGS_DEEP 6
 #define THREAD_RINGS_LARGE 32
 
 /* Points in time that one look is for, at most. */
