@@ -99,9 +99,14 @@ step_ns(const struct instance_leader *leader)
 static bool
 is_due(enum instance_base_role role, int64_t length_ns, int64_t now)
 {
-    return (now - atomic_load(&instance.directory->bases[role].monotonic_ns))
-               / (instance_slot_drains(instance_own_slot()) ? 2 : 1)
-           >= length_ns;
+    int64_t begun;
+
+    begun = atomic_load(&instance.directory->bases[role].monotonic_ns);
+
+    /* the clock may be younger than a window is long */
+    return begun == 0
+           || (now - begun) / (instance_slot_drains(instance_own_slot()) ? 2 : 1)
+                  >= length_ns;
 }
 
 

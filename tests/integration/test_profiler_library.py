@@ -14,10 +14,11 @@ pytestmark = pytest.mark.skipif(
     bool(SAN_PRELOAD), reason="a sanitizer's run-time is nginx's here")
 
 
-def run(script, *arguments):
-    """Runs Python code that has nprof_library's names; what it prints."""
+def run(script, *arguments, prefix=()):
+    """Runs Python code that has nprof_library's names; what it prints. `prefix`
+    is a command that runs another one."""
     done = subprocess.run(
-        [sys.executable, "-c", "from nprof_library import *\n" + script,
+        [*prefix, sys.executable, "-c", "from nprof_library import *\n" + script,
          *map(str, arguments)],
         capture_output=True, text=True, timeout=60 + 2 * PATIENCE, check=False,
         cwd=SOURCE / "tests" / "integration",

@@ -180,6 +180,8 @@ sampled_body(void *data)
 {
     struct sampled_thread *sampled = data;
 
+    /* like a thread of ours, which has a deep ring */
+    pthread_setname_np(pthread_self(), "nprof-sampled");
     atomic_store(&sampled->tid, (pid_t) syscall(SYS_gettid));
     sampled->scenario();
 
