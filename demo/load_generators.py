@@ -14,6 +14,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +77,21 @@ class _Generator:
 
     def start(self):
         self.records.unlink(missing_ok=True)
-        with open(self.log, "wb") as log:
-            # In its own group, so that Ctrl-C reaches the demo only, which
-            # then ends the load in order.
-            self._child = subprocess.Popen(
-                self._command(), stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=self._environment(), start_new_session=True)
+        # A signal that came before the child is known would leave it behind.
+        mask = signal.pthread_sigmask(
+            signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+        try:
+            with open(self.log, "wb") as log:
+                # In its own group, so that Ctrl-C reaches the demo only, which
+                # then ends the load in order.
+                self._child = subprocess.Popen(
+                    self._command(), stdin=subprocess.DEVNULL, stdout=log,
+                    stderr=log, env=self._environment(),
+                    start_new_session=True,
+                    preexec_fn=lambda: signal.pthread_sigmask(
+                        signal.SIG_SETMASK, mask))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def running(self):
         return self._child is not None and self._child.poll() is None
