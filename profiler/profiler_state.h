@@ -28,8 +28,7 @@ struct profiler {
     int64_t       next_scan_ns;
     int64_t       next_drain_ns;
 
-    /* Samples at the last drain, and drains in a row that had none. */
-    uint64_t drained;
+    /* Drains in a row that had no sample of any thread but ours. */
     unsigned idle_drains;
 
     /* So many looks for threads from now on also install the hooks: modules

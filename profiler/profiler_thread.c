@@ -40,17 +40,17 @@
  */
 #define TICK_NS 100000000
 
-/* That of a process in which nothing runs: no samples came in the last ten
-   turns. */
-#define IDLE_TICK_NS 500000000
+/* How often the list of threads is brought up to date. */
+#define SCAN_NS 1000000000
+
+/* That of a process in which nothing runs but us: no other samples came in the
+   last ten turns. */
+#define IDLE_TICK_NS SCAN_NS
 #define IDLE_DRAINS 10
 
 /* Modules may change while the line of a drain is drawn: so often it is drawn
    anew. */
 #define LINE_TRIES 4
-
-/* How often the list of threads is brought up to date. */
-#define SCAN_NS 1000000000
 
 /* Scans that a module has time for to be relocated after it was seen. So many
    follow the start, too: a slot that another thread was binding just then, lazily,
@@ -269,6 +269,10 @@ cpu_add(struct profiler *profiler, struct thread_slot *slot,
     counters->cut += (record->flags & SAMPLE_CUT) != 0;
     counters->no_bounds += (record->flags & SAMPLE_NO_BOUNDS) != 0;
 
+    if (!atomic_load_explicit(&slot->own_work, memory_order_relaxed)) {
+        profiler->idle_drains = 0;
+    }
+
     expiries = 1 + (int64_t) record->overrun;
 
     /* a look knows what it stands for; a timer only when it was served */
@@ -411,22 +415,6 @@ drain_line(struct profiler *profiler)
 }
 
 
-static void
-next_drain_set(struct profiler *profiler)
-{
-    if (profiler->counters.samples != profiler->drained) {
-        profiler->drained = profiler->counters.samples;
-        profiler->idle_drains = 0;
-    } else {
-        profiler->idle_drains++;
-    }
-
-    profiler->next_drain_ns
-        = clock_ns(CLOCK_MONOTONIC)
-          + (profiler->idle_drains < IDLE_DRAINS ? TICK_NS : IDLE_TICK_NS);
-}
-
-
 /*
  * Unwinds the samples that there are now; what comes later (our own samples
  * do, as we unwind) waits its turn.
@@ -435,10 +423,12 @@ void
 profiler_drain(struct profiler *profiler)
 {
     size_t              i;
+    int64_t             begun;
     uint64_t            stalls;
     struct thread_slot *slot;
 
-    next_drain_set(profiler);
+    begun = clock_ns(CLOCK_MONOTONIC);
+    profiler->idle_drains++;
 
     /* before the line is drawn: the samples of these are all there */
     stalls = loop_stalls_written();
@@ -463,6 +453,10 @@ profiler_drain(struct profiler *profiler)
     if (module_table_forget(&profiler_modules)) {
         stack_unwinder_flush(profiler->unwinder);
     }
+
+    profiler->next_drain_ns
+        = begun
+          + (profiler->idle_drains < IDLE_DRAINS ? TICK_NS : IDLE_TICK_NS);
 }
 
 

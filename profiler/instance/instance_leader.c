@@ -105,7 +105,8 @@ is_due(enum instance_base_role role, int64_t length_ns, int64_t now)
 
     /* the clock may be younger than a window is long */
     return begun == 0
-           || (now - begun) / (instance_slot_drains(instance_own_slot()) ? 2 : 1)
+           || (now - begun)
+                      / (instance_slot_drains(instance_own_slot()) ? 2 : 1)
                   >= length_ns;
 }
 
