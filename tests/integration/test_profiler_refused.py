@@ -86,6 +86,8 @@ def test_stopped_worker(nginx, blocking):
     configure(nginx, blocking, ALL)
     time.sleep(1.5)
     with Capture(nginx, "wall", seconds=3) as capture:
+        # the loop ends its turn after the client has the answer
+        time.sleep(0.2)
         os.kill(nginx.worker, signal.SIGSTOP)
         time.sleep(1)
         os.kill(nginx.worker, signal.SIGCONT)
