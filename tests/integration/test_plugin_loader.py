@@ -263,6 +263,8 @@ def test_nothing_leaks_over_reloads(nginx, compile_plugin, long_run, kind):
             nginx.reload()
         wait_until(lambda: len(nginx.workers(draining=True)) == 1,
                    "old workers exit")
+        # the master closes its channels to them a little later
+        time.sleep(0.5)
 
     reload_often(20)
     before = measure(nginx, "plugin.so"), memory(nginx.master)["anonymous"]
