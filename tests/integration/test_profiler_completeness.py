@@ -113,7 +113,8 @@ def test_samples_reach_the_root(nginx, certificate, case):
     assert after["dropped"] == before["dropped"]
     bridged = after["bridged"] - before["bridged"]
     if case == "regex-jit":
-        assert bridged > 0.8 * samples
+        # a hundred samples of the short tier stray by 3 percentage points
+        assert bridged > (0.9 if LONG else 0.8) * samples
         jit = [names for names, _, _ in profile.samples if "[jit]" in names]
         assert jit
         for names in jit:
