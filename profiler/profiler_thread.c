@@ -34,14 +34,14 @@
 #include "worker_counters.h"
 
 
+/* How often the list of threads is brought up to date. */
+#define SCAN_NS 1000000000
+
 /*
  * The longest sleep: the main thread's ring holds 20 of the largest samples, or
  * a second and more of usual ones, and a half full ring wakes us.
  */
 #define TICK_NS 100000000
-
-/* How often the list of threads is brought up to date. */
-#define SCAN_NS 1000000000
 
 /* That of a process in which nothing runs but us: no other samples came in the
    last ten turns. */

@@ -85,6 +85,16 @@ def wait_until(condition, what, timeout=PATIENCE, interval=0.01):
         time.sleep(interval)
 
 
+def steady(measure):
+    """What measure() returns, once it is the same for half a second: when the
+    last connection is closed, and nginx's channels to workers that are gone."""
+    def again():
+        found = measure()
+        time.sleep(0.5)
+        return found == measure() and found
+    return wait_until(again, "the same for half a second")
+
+
 def free_port():
     """A TCP port of 127.0.0.1 that nobody listens on, below the range that
     the kernel gives to clients, so that none of them takes it meanwhile."""

@@ -16,7 +16,7 @@ import pytest
 from hostile_company import ENDPOINT, PROFILER, status
 from nginx_instance import (ALGORITHMS, BUILD, MODULES, PATIENCE, SAN_PRELOAD,
                             Load, alive, command_line, maps, processes,
-                            threads, wait_until)
+                            steady, threads, wait_until)
 from pprof_profile import Profile
 
 SIGPROF = signal.SIGPROF
@@ -345,15 +345,6 @@ def sizes(nginx):
                 len(maps(pid)) for pid in pids]
 
 
-def steady_sizes(nginx):
-    """Of when the last connection is closed: the same for half a second."""
-    def again():
-        found = sizes(nginx)
-        time.sleep(0.5)
-        return found == sizes(nginx) and found
-    return wait_until(again, "steady sizes")
-
-
 def test_reloads(nginx, neighbour_module, long_run):
     """With our modules, without them, with another one, which takes their
     indexes, with all, with files replaced by rename, and with configurations
@@ -363,7 +354,7 @@ def test_reloads(nginx, neighbour_module, long_run):
     torture.write(ours=True, neighbour=False)
     nginx.start()
     torture.round()
-    before = steady_sizes(nginx)
+    before = steady(lambda: sizes(nginx))
     with Load(nginx, "/x", rate=20) as load:
         for _ in range(100 if long_run else 3):
             torture.round()

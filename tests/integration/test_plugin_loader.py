@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from nginx_instance import (ALGORITHMS, alive, fds, maps, memory, threads,
-                            wait_until)
+from nginx_instance import (ALGORITHMS, alive, fds, maps, memory, steady,
+                            threads, wait_until)
 
 
 def conf_for(nginx, path):
@@ -203,11 +203,13 @@ def test_maps_show_the_path_that_was_configured(nginx, compile_plugin):
 def measure(nginx, plugin):
     """What must not grow in the master: mappings of the plug-in, all mappings,
     descriptors, threads."""
-    lines = maps(nginx.master)
-    return {"plug-in": sum(plugin in line for line in lines),
-            "maps": len(lines),
-            "fds": len(fds(nginx.master)),
-            "threads": len(threads(nginx.master))}
+    def now():
+        lines = maps(nginx.master)
+        return {"plug-in": sum(plugin in line for line in lines),
+                "maps": len(lines),
+                "fds": len(fds(nginx.master)),
+                "threads": len(threads(nginx.master))}
+    return steady(now)
 
 
 def test_nothing_leaks_over_refused_reloads(nginx, compile_plugin, long_run):
@@ -263,8 +265,6 @@ def test_nothing_leaks_over_reloads(nginx, compile_plugin, long_run, kind):
             nginx.reload()
         wait_until(lambda: len(nginx.workers(draining=True)) == 1,
                    "old workers exit")
-        # the master closes its channels to them a little later
-        time.sleep(0.5)
 
     reload_often(20)
     before = measure(nginx, "plugin.so"), memory(nginx.master)["anonymous"]
